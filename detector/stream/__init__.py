@@ -1,0 +1,1 @@
+"""Ray Data as the streaming engine: epochs of windows."""

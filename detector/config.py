@@ -9,10 +9,10 @@ from __future__ import annotations
 import socket
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 
 class Level(StrEnum):
@@ -256,3 +256,8 @@ class Config(BaseSettings):
     ray: Ray = Ray()
     http: Http = Http()
     log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `detector.config_sources` merged: `Config()` is the defaults, whatever the environment holds."""
+        return (sources["init_settings"],)

@@ -1,0 +1,1 @@
+"""Alerts and dead letters: what they look like on their topics, and on a terminal."""

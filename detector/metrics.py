@@ -6,11 +6,31 @@ bounded. Known series exist at zero from the start. A test fails when one is mis
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from detector import __version__
+from detector.config import Level
+
+# They would double the series of every counter, and tell nothing that `process_start_time_seconds` does not.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry(auto_describe=True)
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
 
 
 class DeadLetterReason(StrEnum):
@@ -34,6 +54,34 @@ class Stage(StrEnum):
     COMMIT = "commit"
     EPOCH = "epoch"
     RELOAD = "reload"
+
+
+class Phase(StrEnum):
+    """A part of a window's way, as `window_duration` measures it."""
+
+    READ = "read"  # gathering: from the first fetch to the window
+    PARSE = "parse"
+    DETECT = "detect"
+    TRANSIT = "transit"  # from the end of the task to the driver
+    DELIVER = "deliver"  # until the brokers acknowledged
+    COMMIT = "commit"
+
+
+class EpochEnd(StrEnum):
+    """Why an epoch ended."""
+
+    AGE = "age"  # as planned, by time or by number of windows
+    ASSIGNMENT = "assignment"  # other partitions
+    RULES = "rules"  # another rule set
+    FAILURE = "failure"  # what was not delivered is read again
+    STOP = "stop"
+
+
+class ReloadResult(StrEnum):
+    """What became of a changed rule set."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"  # the old one goes on
 
 
 _SECONDS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 15, 60)
@@ -65,6 +113,7 @@ alerts_emitted = _counter("alerts_emitted_total", "Alerts acknowledged by the br
 dead_letters = _counter("dead_letters_total", "Dead letters acknowledged by the brokers.", "reason")
 errors = _counter("errors_total", "Errors that the service recovered from.", "stage")
 epochs = _counter("epochs_total", "Epochs ended, by reason.", "reason")
+rebalances = _counter("rebalances_total", "Changes of the partitions that this replica reads.")
 rule_reloads = _counter("rule_reloads_total", "Changes of the rule set.", "result")
 ray_internals_missing = _gauge(
     "ray_internals_missing", "Private parts of Ray that this release relies on and did not find."
@@ -84,3 +133,58 @@ rules_refused = _gauge("rules_refused", "Rules that could not be loaded.")
 assigned_partitions = _gauge("assigned_partitions", "Partitions that this replica reads.")
 ready = _gauge("ready", "1 when the service is ready, else 0.")
 build_info = Info("detector_build", "Version and rule set.", registry=REGISTRY)
+
+
+def preset(topics: Iterable[str], formats: Iterable[str]) -> None:
+    """Let every series that can be known at start exist at zero, so that `rate` sees its first increment."""
+    for topic in topics:
+        for by_topic in (
+            records_consumed,
+            records_evaluated,
+            records_rejected,
+            consumed_bytes,
+            parse_failures,
+            records_skipped,
+        ):
+            by_topic.labels(topic)
+    for name in formats:
+        events_evaluated.labels(name)
+    for level in Level:
+        alerts_emitted.labels(level)
+    for metric, values in (
+        (dead_letters, DeadLetterReason),
+        (errors, Stage),
+        (epochs, EpochEnd),
+        (rule_reloads, ReloadResult),
+        (window_duration, Phase),
+    ):
+        for value in values:
+            metric.labels(value)
+
+
+def preset_rules(levels: Mapping[str, Level], ruleset: str, refused: int) -> None:
+    """Describe the rule set that runs from now on; series of rules that it lacks are dropped.
+
+    Args:
+        levels: level of each rule, by the rule's id.
+        ruleset: hash of the rule set.
+        refused: how many rules could not be loaded.
+    """
+    wanted = {(rule, str(level)) for rule, level in levels.items()}
+    known = {
+        (sample.labels["rule_id"], sample.labels["level"])
+        for family in rule_matches.collect()
+        for sample in family.samples
+    }
+    for gone in known - wanted:
+        rule_matches.remove(*gone)
+    for series in wanted:
+        rule_matches.labels(*series)
+    rules_loaded.set(len(levels))
+    rules_refused.set(refused)
+    build_info.info({"version": __version__, "ruleset": ruleset})
+
+
+def forget_partition(topic: str, partition: int) -> None:
+    """Drop the series of a partition that this replica no longer reads: whoever reads it now tells its lag."""
+    lag_records.remove(topic, partition)

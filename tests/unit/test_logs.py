@@ -115,8 +115,7 @@ class TestJson:
         _configured().info("seen", value=value)
 
         (event,) = stderr.events()
-        if written is not None:
-            assert written == event["value"]
+        assert event["value"] == written
 
     def test_value_that_cannot_be_shown(self, stderr: Written) -> None:
         """An object whose `str` raises does not take the line with it."""

@@ -1,0 +1,80 @@
+"""What all clients of the cluster have in common: addresses, time limits, TLS and SASL.
+
+Keys and meanings are those of kafka-python 3.0's consumer, producer and admin client.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detector.config import Kafka, Security
+from detector.errors import ConfigError
+
+
+def arguments(kafka: Kafka, role: str) -> dict[str, Any]:
+    """Keyword arguments that every client of kafka-python takes (`KafkaAdminClient` takes no others of ours).
+
+    Args:
+        kafka: the cluster.
+        role: what the client is for; part of the client id, which brokers log and meter.
+
+    Raises:
+        ConfigError: the file of the SASL password cannot be read.
+    """
+    return {
+        "bootstrap_servers": list(kafka.bootstrap_servers),
+        "client_id": f"detector-{kafka.instance_id}-{role}",
+        "request_timeout_ms": kafka.request_timeout_ms,
+        "bootstrap_timeout_ms": kafka.request_timeout_ms,
+        "reconnect_backoff_max_ms": 1_000,  # after an outage, a cluster of ours is not a stampede
+        **security(kafka.security),
+    }
+
+
+def quiet_arguments(kafka: Kafka, role: str) -> dict[str, Any]:
+    """Keyword arguments of `KafkaConsumer` and `KafkaProducer`: as `arguments`, and neither metrics nor new topics.
+
+    kafka-python's own metrics cost time on every request, and nothing reads them.
+
+    Raises:
+        ConfigError: the file of the SASL password cannot be read.
+    """
+    return {**arguments(kafka, role), "metrics_enabled": False, "allow_auto_create_topics": False}
+
+
+def security(settings: Security) -> dict[str, Any]:
+    """TLS and SASL settings as keyword arguments of kafka-python; no key of a part that is not in use.
+
+    Raises:
+        ConfigError: the file of the SASL password cannot be read.
+    """
+    result: dict[str, Any] = {"security_protocol": settings.protocol}
+    if settings.protocol.endswith("SSL"):
+        result |= {
+            "ssl_check_hostname": settings.ssl_check_hostname,
+            "ssl_cafile": settings.ssl_cafile and str(settings.ssl_cafile),
+            "ssl_certfile": settings.ssl_certfile and str(settings.ssl_certfile),
+            "ssl_keyfile": settings.ssl_keyfile and str(settings.ssl_keyfile),
+            "ssl_password": settings.ssl_password and settings.ssl_password.get_secret_value(),
+        }
+    if settings.protocol.startswith("SASL"):
+        result |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": _password(settings),
+        }
+    return result
+
+
+def _password(settings: Security) -> str:
+    file = settings.sasl_password_file
+    if file is None:
+        assert settings.sasl_password is not None, "checked by the settings"
+        return settings.sasl_password.get_secret_value()
+    try:
+        return file.read_text().rstrip("\r\n")  # editors and `echo` end a file with a newline that is no secret
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"kafka.security.sasl_password_file: cannot read {file} ({error}); "
+            "mount the secret there, or set kafka.security.sasl_password"
+        ) from error

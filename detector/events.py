@@ -47,6 +47,7 @@ class Event:
     bindings: the event's log sources; none of them: only rules without a log source could run, and there are none.
     time_us: the event's own time in UTC microseconds, else None (then the record's timestamp stands for it).
     flags: what was noticed on the way: "truncated", "unparsed", "implausible_time", "leap_second" ...
+    text: whether the record is a line of text, not JSON: then keywords of rules search `original`, else the values.
     """
 
     record: int
@@ -58,3 +59,4 @@ class Event:
     bindings: tuple[Binding, ...]
     time_us: int | None = None
     flags: tuple[str, ...] = ()
+    text: bool = False

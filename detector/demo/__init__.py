@@ -1,0 +1,1 @@
+"""The demo: believable logs with known attacks among them, sent to a real Kafka, and the service catching them."""

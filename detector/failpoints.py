@@ -1,0 +1,38 @@
+"""Named points at which the chaos tests end a process, as a crash there would.
+
+`DETECTOR_FAILPOINT=name[:n]` kills the process with SIGKILL when it passes the point for the n-th time (1 by default).
+`DETECTOR_FAILPOINT_FILE` names a file that the process makes first: of all processes with the same one only the
+first dies, and whoever watches the file sees when. Without the first variable a point costs one comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Literal
+
+Point = Literal["after_poll", "in_pipeline", "after_produce", "after_ack", "in_commit"]
+
+_armed, _, _count = os.environ.get("DETECTOR_FAILPOINT", "").partition(":")
+_left = int(_count or 1)
+
+
+def failpoint(name: Point) -> None:
+    """Pass the point `name`; nothing happens unless the environment names it."""
+    global _left  # noqa: PLW0603 -- a counter of the process
+    if name != _armed:
+        return
+    _left -= 1
+    if _left == 0:
+        _die()
+
+
+def _die() -> None:
+    file = os.environ.get("DETECTOR_FAILPOINT_FILE")
+    if file:
+        try:
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            return  # another process was first
+    os.kill(os.getpid(), signal.SIGKILL)
+    signal.pause()  # SIGKILL comes at once, but not necessarily before kill returns

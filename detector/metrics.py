@@ -131,6 +131,9 @@ last_tick = _gauge("last_tick_timestamp_seconds", "When the main loop last turne
 rules_loaded = _gauge("rules_loaded", "Rules in the running rule set.")
 rules_refused = _gauge("rules_refused", "Rules that could not be loaded.")
 assigned_partitions = _gauge("assigned_partitions", "Partitions that this replica reads.")
+certificate_expiry = _gauge(
+    "certificate_expiry_timestamp_seconds", "Until when the client's certificate is valid, Unix time; 0 without one."
+)
 ready = _gauge("ready", "1 when the service is ready, else 0.")
 build_info = Info("detector_build", "Version and rule set.", registry=REGISTRY)
 

@@ -38,8 +38,11 @@ class LogSourceSetting(_Section):
     """A log source that every event of a topic has besides its parser's."""
 
     category: str | None = None
+    """Sigma's `category`, as `webserver`."""
     product: str | None = None
+    """Sigma's `product`, as `linux`."""
     service: str | None = None
+    """Sigma's `service`, as `sshd`."""
 
 
 class InputTopic(_Section):

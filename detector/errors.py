@@ -1,6 +1,6 @@
 """All errors that a user can cause or meet. Each says what, where, and how to mend it.
 
-The exit codes are part of the command line's contract (`docs/exit-codes.md`).
+The exit codes are part of the command line's contract (`docs/commands.md`).
 """
 
 from __future__ import annotations
@@ -65,3 +65,9 @@ class NoProgressError(DetectorError):
     """Several epochs in a row failed without a committed record: the supervisor should start a new process."""
 
     exit_code = 7
+
+
+class UnavailableError(DetectorError):
+    """The cluster does not answer in time, or a partition has no leader: try again with back-off."""
+
+    exit_code = 8

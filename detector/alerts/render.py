@@ -1,0 +1,74 @@
+"""An alert as one line for people: time, level, rule, entity, evidence, latency.
+
+What is shown came over a topic that others may write to, and quotes attackers: nothing of it is trusted to have the
+right type, and no character of it reaches the terminal that `printable` does not let through.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TextIO
+
+from detector.alerts.text import printable
+
+_MAX_EVIDENCE = 2
+_MAX_TEXT = 100
+
+_COLORS = {"critical": "1;97;41", "high": "1;31", "medium": "33", "low": "36", "informational": "2"}
+
+
+def line(alert: Mapping[str, Any], *, color: bool) -> str:
+    """Render an alert; `color` adds ANSI colours of our own around the level and the rule."""
+    level = _text(alert, "rule", "level")
+    parts = [
+        _text(alert, "time").replace("T", " ").removesuffix("Z")[:23],
+        _paint(f"{level[:13]:13}", _COLORS.get(level) if color else None),
+        _paint(_text(alert, "rule", "title"), "1" if color else None),
+        f"{_text(alert, 'entity', 'field')}={_text(alert, 'entity', 'value')}",
+        _evidence(alert.get("matches")),
+        _latency(alert),
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def use_color(stream: TextIO) -> bool:
+    """Whether to paint: a terminal that can, and no NO_COLOR (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _text(alert: Any, *names: str) -> str:
+    for name in names:
+        alert = alert.get(name) if isinstance(alert, Mapping) else None
+    return "-" if alert is None else _short(str(alert))
+
+
+def _short(text: str) -> str:
+    text = printable(text[: _MAX_TEXT + 1])
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
+
+
+def _evidence(matches: Any) -> str:
+    if not isinstance(matches, list):
+        return ""
+    seen = dict.fromkeys(
+        f"{_text(match, 'field')}={_text(match, 'value')}" for match in matches if isinstance(match, Mapping)
+    )
+    more = f" (+{len(seen) - _MAX_EVIDENCE})" if len(seen) > _MAX_EVIDENCE else ""
+    return ", ".join(list(seen)[:_MAX_EVIDENCE]) + more
+
+
+def _latency(alert: Mapping[str, Any]) -> str:
+    """From the record's timestamp to its detection."""
+    source = alert.get("source")
+    try:
+        record_ms = int(source["record_timestamp"]) if isinstance(source, Mapping) else -1
+        detected = datetime.fromisoformat(str(alert["detected_at"])).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return ""
+    return f"{detected * 1_000 - record_ms:.0f} ms" if record_ms >= 0 else ""
+
+
+def _paint(text: str, code: str | None) -> str:
+    return f"\033[{code}m{text}\033[0m" if code else text

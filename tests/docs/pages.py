@@ -1,0 +1,16 @@
+"""Which pages are generated, from what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.docs import commands, configuration, metrics
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+PAGES: dict[Path, Callable[[], str]] = {
+    DOCS / "configuration.md": configuration.page,
+    DOCS / "metrics.md": metrics.page,
+    DOCS / "commands.md": commands.page,
+}

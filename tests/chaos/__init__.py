@@ -1,0 +1,1 @@
+"""Faults, and an oracle that judges what the service made of them: `python -m tests.chaos NAME --json`."""

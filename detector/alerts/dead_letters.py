@@ -8,7 +8,7 @@ that is not UTF-8 gets U+FFFD for its invalid bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from detector.metrics import DeadLetterReason
 from detector.window import Message
@@ -16,6 +16,7 @@ from detector.window import Message
 Headers = tuple[tuple[str, bytes], ...]
 
 MAX_DETAIL_BYTES = 1_024
+_FIRST = "detector.reason"
 _OVERHEAD_BYTES = 256  # of a record batch (61), of a record in it (at most 45), and of our headers' numbers
 _HEADER_OVERHEAD_BYTES = 10  # two lengths as varints
 
@@ -58,47 +59,61 @@ def dead_letter(
     key: bytes | None,
     value: bytes | None,
     headers: Headers,
-    max_bytes: int,
     ordinal: int | None = None,
     position: int | None = None,
+    max_bytes: int | None = None,
 ) -> Message:
     """Make the message for a record that could not be parsed, evaluated or delivered as it should.
 
     detail: for people; cut to `MAX_DETAIL_BYTES`.
-    max_bytes: what the dead-letter topic takes (its `max.message.bytes`), by a cautious estimate without compression.
-        Only a record beyond it is cut: first its value, and where that is not enough its headers and its key are left
-        out; `detector.truncated` names them.
+    max_bytes: as for `fit`; None leaves it to whoever sends the message.
     """
-    own: list[tuple[str, bytes]] = [
-        ("detector.reason", reason.value.encode()),
+    numbers = {
+        "detector.partition": partition,
+        "detector.offset": offset,
+        "detector.timestamp": timestamp_ms,
+        "detector.ordinal": ordinal,
+        "detector.position": position,
+        "detector.value_bytes": None if value is None else len(value),
+    }
+    own = (
+        (_FIRST, reason.value.encode()),
         ("detector.detail", _cut_text(detail, MAX_DETAIL_BYTES)),
         ("detector.topic", topic.encode()),
-        ("detector.partition", b"%d" % partition),
-        ("detector.offset", b"%d" % offset),
-        ("detector.timestamp", b"%d" % timestamp_ms),
-    ]
-    if ordinal is not None:
-        own.append(("detector.ordinal", b"%d" % ordinal))
-    if position is not None:
-        own.append(("detector.position", b"%d" % position))
-    if value is not None:
-        own.append(("detector.value_bytes", b"%d" % len(value)))
-    room = max_bytes - _OVERHEAD_BYTES - _headers_size(tuple(own))
-    cut: list[str] = []
-    if len(key or b"") + _headers_size(headers) > room:
-        if headers:
-            headers = ()
-            cut.append("headers")
-        if key and len(key) > room:
-            key = None
-            cut.append("key")
-    room = max(0, room - len(key or b"") - _headers_size(headers))
+        *((name, b"%d" % number) for name, number in numbers.items() if number is not None),
+    )
+    message = Message("dead_letters", key, value, (*headers, *own), timestamp_ms)
+    return message if max_bytes is None else fit(message, max_bytes)
+
+
+def fit(letter: Message, max_bytes: int) -> Message:
+    """Cut a dead letter that its topic would refuse; all others stay as they are.
+
+    max_bytes: what the topic takes (`max.message.bytes`), by a cautious estimate without compression. First the value
+        is cut, and where that is not enough, the record's headers and its key are left out; `detector.truncated`
+        names what is not whole.
+
+    Raises ValueError if the message is no dead letter.
+    """
+    key, value = letter.key, letter.value
+    start = _own_headers(letter.headers)
+    headers, own = letter.headers[:start], letter.headers[start:]
+    room = max_bytes - _OVERHEAD_BYTES - _size(own)
+    if len(key or b"") + len(value or b"") + _size(headers) <= room:
+        return letter
+    cut = []
+    if len(key or b"") + _size(headers) > room and headers:
+        headers = ()
+        cut.append("headers")
+    if key and len(key) > room:
+        key = None
+        cut.append("key")
+    room = max(0, room - len(key or b"") - _size(headers))
     if value is not None and len(value) > room:
         value = value[:room]
         cut.append("value")
-    if cut:
-        own.append(("detector.truncated", ",".join(cut).encode()))
-    return Message("dead_letters", key, value, (*headers, *own), timestamp_ms)
+    truncated = ("detector.truncated", ",".join(cut).encode())
+    return replace(letter, key=key, value=value, headers=(*headers, *own, truncated))
 
 
 def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLetter:
@@ -106,14 +121,11 @@ def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Headers) 
 
     Raises ValueError if it is none.
     """
-    names = [name for name, _ in headers]
-    if "detector.reason" not in names:
-        raise ValueError("not a dead letter: it has no header detector.reason")
-    start = len(names) - 1 - names[::-1].index("detector.reason")
+    start = _own_headers(headers)
     own = dict(headers[start:])
     try:
         return DeadLetter(
-            reason=DeadLetterReason(own["detector.reason"].decode()),
+            reason=DeadLetterReason(own[_FIRST].decode()),
             detail=own["detector.detail"].decode(errors="replace"),
             topic=own["detector.topic"].decode(),
             partition=int(own["detector.partition"]),
@@ -174,8 +186,16 @@ def _chunk(wire: bytes, at: int) -> tuple[bytes | None, int]:
     return wire[at : at + length], at + length
 
 
-def _headers_size(headers: Headers) -> int:
+def _size(headers: Headers) -> int:
     return sum(len(name.encode()) + len(value) + _HEADER_OVERHEAD_BYTES for name, value in headers)
+
+
+def _own_headers(headers: Headers) -> int:
+    """Where the last block of our headers begins."""
+    for index in range(len(headers) - 1, -1, -1):
+        if headers[index][0] == _FIRST:
+            return index
+    raise ValueError(f"not a dead letter: it has no header {_FIRST}")
 
 
 def _number(headers: dict[str, bytes], name: str) -> int | None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
-from detector.alerts.dead_letters import Headers, dead_letter, decode_headers, parse_dead_letter
+from detector.alerts.dead_letters import Headers, dead_letter, decode_headers, fit, parse_dead_letter
 from detector.metrics import DeadLetterReason
 from detector.window import Message
 
@@ -23,7 +23,6 @@ def letter(value: bytes | None = b"\xff raw", **changes: Any) -> Message:
         "timestamp_ms": 1_700_000_000_123,
         "key": b"k",
         "headers": (("trace", b"abc"),),
-        "max_bytes": 10_000,
     }
     return dead_letter(DeadLetterReason.UNPARSED, "no parser took it", value=value, **(arguments | changes))
 
@@ -100,9 +99,23 @@ class TestDeadLetter:
 
         assert (back.reason, back.topic, back.ordinal, back.headers) == (DeadLetterReason.UNPARSED, "web", None, forged)
 
+    def test_cuts_a_detail_that_carries_an_input(self) -> None:
+        """An error message that quotes the record is bounded, and valid UTF-8 after the cut."""
+        arguments: dict[str, Any] = {"topic": "web", "partition": 0, "offset": 0, "timestamp_ms": 0, "key": None}
+        message = dead_letter(DeadLetterReason.POISON, "\ud800" + "ü" * 5_000, value=None, headers=(), **arguments)
+
+        assert len(dict(message.headers)["detector.detail"]) <= 1_024
+        assert dict(message.headers)["detector.detail"].decode().endswith("ü")
+
+
+class TestFit:
+    def test_leaves_a_letter_that_fits_alone(self) -> None:
+        """Nearly all do."""
+        assert fit(letter(b"x" * 9_000), 10_000) == letter(b"x" * 9_000)
+
     def test_cuts_a_value_beyond_the_limit_and_says_so(self) -> None:
         """Only the value is cut, and its full length is told."""
-        message = letter(b"x" * 20_000)
+        message = letter(b"x" * 20_000, max_bytes=10_000)
         back = parse_dead_letter(message.key, message.value, message.headers)
 
         assert back.truncated == ("value",)
@@ -121,7 +134,7 @@ class TestDeadLetter:
     )
     def test_leaves_out_headers_and_key_that_do_not_fit(self, parts: dict[str, Any], cut: tuple[str, ...]) -> None:
         """A record's headers and key cannot push the letter beyond what the topic takes."""
-        message = letter(**parts)
+        message = fit(letter(**parts), 10_000)
 
         assert parse_dead_letter(message.key, message.value, message.headers).truncated == cut
         assert message.value == b"\xff raw"
@@ -130,27 +143,10 @@ class TestDeadLetter:
     def test_never_exceeds_the_limit(self, value: int, key: int, header: int, headers: int) -> None:
         """What the broker would count stays within max_bytes, however the record's bytes are spread."""
         own = (("h", b"x" * header), *((f"n{number}", b"") for number in range(headers)))
-        message = letter(b"x" * value, key=b"k" * key, headers=own, ordinal=2**31, position=2**40)
+        whole = letter(b"x" * value, key=b"k" * key, headers=own, ordinal=2**31, position=2**40)
+        message = fit(whole, 10_000)
 
         assert size_on_the_wire(message) <= 10_000
-
-    def test_cuts_a_detail_that_carries_an_input(self) -> None:
-        """An error message that quotes the record is bounded, and valid UTF-8 after the cut."""
-        message = dead_letter(
-            DeadLetterReason.POISON,
-            "\ud800" + "ü" * 5_000,
-            topic="web",
-            partition=0,
-            offset=0,
-            timestamp_ms=0,
-            key=None,
-            value=None,
-            headers=(),
-            max_bytes=10_000,
-        )
-
-        assert len(dict(message.headers)["detector.detail"]) <= 1_024
-        assert dict(message.headers)["detector.detail"].decode().endswith("ü")
 
 
 class TestParseDeadLetter:

@@ -19,12 +19,13 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from detector.config import Config
-from detector.config_file import Place, read_file
+from detector.documents import DocumentError, Lines, read_documents
 from detector.errors import ConfigError
 
 Leaf = tuple[str, ...]
 
 PREFIX = "DETECTOR_"
+MAX_FILE_BYTES = 256 << 10
 
 _RESERVED = re.compile(
     r"DETECTOR_CONFIG"  # the file's name
@@ -71,7 +72,7 @@ def load(
 
     Raises ConfigError, one line per problem.
     """
-    content, lines = read_file(path) if path else ({}, {})
+    content, lines = _read(path) if path else ({}, {})
     given = [
         *_of_file(content, (), f"file:{path}", lines),
         *_of_environment(os.environ if env is None else env),
@@ -121,11 +122,35 @@ _LEAVES = dict(leaves())
 _SECTIONS = {leaf[:length] for leaf in _LEAVES for length in range(1, len(leaf))}
 
 
+def _read(path: Path) -> tuple[dict[str, Any], Lines]:
+    """The content of a file of settings, and the line of each part."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES >> 10} KiB; that is no file of settings")
+        documents = list(read_documents(content.decode()))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    except DocumentError as error:
+        raise ConfigError(f"{path}:{error.line}: {error.message}") from None
+    if not documents:
+        return {}, {}
+    document = documents[0]
+    if len(documents) > 1:
+        raise ConfigError(f"{path}:{documents[1].line()}: a second document; settings are one, remove the `---`")
+    if not isinstance(document.value, dict):
+        raise ConfigError(f"{path}:{document.line()}: should be sections of settings (`kafka:` and so on)")
+    return document.value, document.lines
+
+
 def _plain(value: Any) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
 
 
-def _of_file(content: Mapping[str, Any], place: Leaf, origin: str, lines: Mapping[Place, int]) -> Iterator[_Given]:
+def _of_file(content: Mapping[str, Any], place: Leaf, origin: str, lines: Lines) -> Iterator[_Given]:
     for name, value in content.items():
         at = (*place, str(name))
         if at in _SECTIONS and isinstance(value, dict):
@@ -188,9 +213,9 @@ def _nearest(name: str, known: list[str]) -> str:
     return f"; did you mean {near[0]}?" if near else "; `detector config show` lists all"
 
 
-def _wrong(detail: Any, origins: Mapping[Leaf, str], lines: Mapping[Place, int]) -> str:
+def _wrong(detail: Any, origins: Mapping[Leaf, str], lines: Lines) -> str:
     """One line for one of pydantic's errors. Values are shown where they are short and no secret."""
-    place: Place = detail["loc"]
+    place: tuple[str | int, ...] = detail["loc"]
     leaf: Leaf = next((leaf for leaf in _LEAVES if place[: len(leaf)] == leaf), ())
     kind, _, where = origins.get(leaf, "").partition(":")
     if kind == "file":

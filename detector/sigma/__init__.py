@@ -1,0 +1,1 @@
+"""Sigma rules: loading them, and what they mean for one event."""

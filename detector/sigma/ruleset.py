@@ -1,0 +1,57 @@
+"""The rules that run together, by the log sources that they run on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from detector.errors import RuleError
+from detector.events import Event, LogSource
+from detector.sigma.fields import EventView
+from detector.sigma.rule import Rule, runs_on
+
+_MAX_CACHED = 4096
+"""Combinations of log sources that are remembered; parsers know some dozens."""
+
+Plan = tuple[tuple[Rule, tuple[int, ...]], ...]
+"""Rules, each with the indexes of the log sources that it runs on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """All rules of some sources; it never changes.
+
+    refused: what could not be loaded, with the place; everything else runs.
+    sha: 16 hexadecimal digits that name it: of the paths and texts of its sources and the placeholders' values.
+    """
+
+    rules: tuple[Rule, ...]
+    refused: tuple[RuleError, ...]
+    sha: str
+    _plans: dict[tuple[LogSource, ...], Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def bound_to(self, event: Event) -> Iterator[tuple[Rule, tuple[EventView, ...]]]:
+        """The rules that run on an event, each once, with the views to give to `matches` and `explain`.
+
+        A rule runs if one log source of the event declares each part of a log source that the rule names.
+        """
+        bindings = event.bindings
+        plan = self._plan(tuple(binding.logsource for binding in bindings))
+        if not plan:
+            return
+        views = tuple(EventView(event, binding) for binding in bindings)
+        for rule, places in plan:
+            yield rule, tuple(views[place] for place in places)
+
+    def _plan(self, logsources: tuple[LogSource, ...]) -> Plan:
+        plan = self._plans.get(logsources)
+        if plan is None:
+            places = (
+                (rule, tuple(place for place, logsource in enumerate(logsources) if runs_on(rule.logsource, logsource)))
+                for rule in self.rules
+            )
+            plan = tuple((rule, found) for rule, found in places if found)
+            if len(self._plans) >= _MAX_CACHED:
+                self._plans.clear()
+            self._plans[logsources] = plan
+        return plan

@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
+
 .DEFAULT_GOAL := help
 .PHONY: help setup lock lint test demo bench chaos docs clean
 
@@ -19,7 +21,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	touch $@
 
 lock: ## Resolve the dependencies anew (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock
+	uv pip compile $(LOCK) --extra dev -o requirements.lock pyproject.toml
+	uv pip compile $(LOCK) -c requirements.lock -o requirements-runtime.lock pyproject.toml
+	echo 'hatchling>=1.27' | uv pip compile $(LOCK) -c requirements.lock -o requirements-build.lock -
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .

@@ -9,28 +9,47 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from detector.alerts.text import printable
 
 _MAX_EVIDENCE = 2
 _MAX_TEXT = 100
 
-_COLORS = {"critical": "1;97;41", "high": "1;31", "medium": "33", "low": "36", "informational": "2"}
+COLORS = {"critical": "1;97;41", "high": "1;31", "medium": "33", "low": "36", "informational": "2"}
 
 
-def line(alert: Mapping[str, Any], *, color: bool) -> str:
+class Columns(NamedTuple):
+    """What a reader sees of an alert; each text is one line, short and harmless."""
+
+    time: str
+    level: str
+    title: str
+    entity: str
+    evidence: str
+    latency: str
+
+
+def columns(alert: Mapping[str, Any], *, latency_ms: float | None = None) -> Columns:
+    """Take an alert apart; `latency_ms` replaces the time from the record to its detection."""
+    return Columns(
+        time=_text(alert, "time").replace("T", " ").removesuffix("Z")[:23],
+        level=_text(alert, "rule", "level")[:13],
+        title=_text(alert, "rule", "title"),
+        entity=f"{_text(alert, 'entity', 'field')}={_text(alert, 'entity', 'value')}",
+        evidence=_evidence(alert.get("matches")),
+        latency=_latency(alert) if latency_ms is None else f"{latency_ms:.0f} ms",
+    )
+
+
+def line(alert: Mapping[str, Any], *, color: bool, latency_ms: float | None = None) -> str:
     """Render an alert; `color` adds ANSI colours of our own around the level and the rule."""
-    level = _text(alert, "rule", "level")
-    parts = [
-        _text(alert, "time").replace("T", " ").removesuffix("Z")[:23],
-        _paint(f"{level[:13]:13}", _COLORS.get(level) if color else None),
-        _paint(_text(alert, "rule", "title"), "1" if color else None),
-        f"{_text(alert, 'entity', 'field')}={_text(alert, 'entity', 'value')}",
-        _evidence(alert.get("matches")),
-        _latency(alert),
-    ]
-    return "  ".join(part for part in parts if part)
+    parts = columns(alert, latency_ms=latency_ms)
+    painted = parts._replace(
+        level=_paint(f"{parts.level:13}", COLORS.get(parts.level) if color else None),
+        title=_paint(parts.title, "1" if color else None),
+    )
+    return "  ".join(part for part in painted if part)
 
 
 def use_color(stream: TextIO) -> bool:

@@ -35,13 +35,9 @@ def class_path() -> str:
         raise DetectorError(
             "a local Kafka needs the extra `demo`: pip install 'detector[demo]', or name a broker with --bootstrap"
         ) from error
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "detector" / "jgo"
-    # The class path is remembered, because resolving it anew costs 2 s and asks the network.
-    known = cache / f"{KAFKA.translate({ord(':'): '_', ord('+'): '_'})}.classpath"
-    if known.exists():
-        path = known.read_text()
-        if all(Path(jar).exists() for jar in path.split(os.pathsep)):
-            return path
+    cache, known = _cache()
+    if path := _known(known):
+        return path
     try:
         environment = jgo.build(KAFKA, cache_dir=cache)
     except Exception as error:
@@ -55,6 +51,11 @@ def class_path() -> str:
     partial.write_text(path)
     partial.replace(known)
     return path
+
+
+def downloaded() -> bool:
+    """Whether Apache Kafka is on this machine, so that `class_path` downloads nothing."""
+    return _known(_cache()[1]) is not None
 
 
 def free_port() -> int:
@@ -210,6 +211,19 @@ class LocalKafka:
         done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode:
             raise DetectorError(f"cannot format the local Kafka's folder {self.folder}: {done.stderr.decode()[-2000:]}")
+
+
+def _cache() -> tuple[Path, Path]:
+    """The folder of the artifacts, and the file that remembers their class path: resolving it anew costs 2 s."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "detector" / "jgo"
+    return cache, cache / f"{KAFKA.translate({ord(':'): '_', ord('+'): '_'})}.classpath"
+
+
+def _known(file: Path) -> str | None:
+    if not file.exists():
+        return None
+    path = file.read_text()
+    return path if all(Path(jar).exists() for jar in path.split(os.pathsep)) else None
 
 
 def _answers(bootstrap: str) -> bool:

@@ -27,6 +27,9 @@ from sigma.types import (
 Values = Mapping[str, Sequence[str | int | float]]
 """What placeholders stand for."""
 
+MAX_FILLED = 10_000
+"""Texts that the placeholders of one value become."""
+
 _VALUES: ContextVar[Values] = ContextVar("values")  # pySigma makes the modifiers itself, and passes nothing through
 
 
@@ -145,3 +148,4 @@ pysigma.modifier_mapping.update(
         "cidr": Cidr,
     }
 )
+SigmaString.max_placeholder_expansions = MAX_FILLED

@@ -5,10 +5,11 @@ Keys and meanings are those of kafka-python 3.0's consumer, producer and admin c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from detector.config import Kafka, Security
-from detector.errors import ConfigError
+from detector.errors import ConfigError, KafkaSetupError, UnavailableError
 
 
 def arguments(kafka: Kafka, role: str) -> dict[str, Any]:
@@ -40,6 +41,43 @@ def quiet_arguments(kafka: Kafka, role: str) -> dict[str, Any]:
         ConfigError: the file of the SASL password cannot be read.
     """
     return {**arguments(kafka, role), "metrics_enabled": False, "allow_auto_create_topics": False}
+
+
+def connect(make: Callable[..., Any], *args: Any, **settings: Any) -> Any:
+    """Make a client: `KafkaConsumer`, `KafkaProducer` or `KafkaAdminClient`, within `bootstrap_timeout_ms`.
+
+    Where its constructor fails, kafka-python 3.0.12 leaves a thread and sockets behind; they are closed here, so that
+    trying again for hours costs nothing.
+
+    Raises:
+        UnavailableError: no broker answers.
+        KafkaSetupError: the brokers refuse the client (credentials, rights), or it is set up wrongly.
+    """
+    from kafka.errors import KafkaError, RetriableError
+    from kafka.net.compat import KafkaNetClient
+
+    made: list[Any] = []
+
+    def remember(**config: Any) -> Any:
+        made.append(KafkaNetClient(**config))
+        return made[-1]
+
+    try:
+        return make(*args, kafka_client=remember, **settings)
+    except BaseException as error:
+        for client in made:
+            client.close()
+        servers = ", ".join(settings["bootstrap_servers"])
+        if isinstance(error, (RetriableError, OSError)):
+            raise UnavailableError(
+                f"kafka.bootstrap_servers: no broker of {servers} answers ({error}); "
+                "check the addresses, the network and kafka.security"
+            ) from error
+        if isinstance(error, KafkaError):
+            raise KafkaSetupError(
+                f"the brokers of {servers} refuse this client ({error}); see kafka.security"
+            ) from error
+        raise
 
 
 def security(settings: Security) -> dict[str, Any]:

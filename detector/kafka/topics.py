@@ -1,0 +1,229 @@
+"""The topics that the service needs: making them with sound settings, and checking them at start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from kafka import KafkaAdminClient
+from kafka import errors as kafka_errors
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from detector.config import Config
+from detector.errors import KafkaSetupError, UnavailableError
+from detector.kafka.client import arguments, connect
+
+DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
+"""Kafka's own default of `max.message.bytes`, used where the rights to see a topic's settings are missing."""
+DEAD_LETTER_MAX_BYTES = 8 << 20
+"""A dead letter holds a whole record and more; records that came compressed are larger here than they were there."""
+
+_DAY_MS = 86_400_000
+_RETENTION_MS = {"input": 7 * _DAY_MS, "alerts": 30 * _DAY_MS, "dead letters": 30 * _DAY_MS}
+_MAX_BYTES = "max.message.bytes"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """What the cluster says of the service's topics.
+
+    partitions: their number, by topic.
+    max_message_bytes: the largest record batch that a topic takes, by topic.
+    """
+
+    partitions: Mapping[str, int]
+    max_message_bytes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `create_topics` did.
+
+    made: names of the new topics.
+    kept: names of those that were there.
+    differing: what is set otherwise there than a new topic would be, a line each.
+    """
+
+    made: tuple[str, ...]
+    kept: tuple[str, ...]
+    differing: tuple[str, ...]
+
+
+def create_topics(config: Config, *, partitions: int, replication_factor: int) -> Report:
+    """Make the input topics, the alert topic and the dead-letter topic, unless they are there.
+
+    Existing topics are left as they are; what is unsound about them is in the report.
+
+    Raises:
+        UnavailableError: the cluster does not answer.
+        KafkaSetupError: the cluster refuses.
+    """
+    with _admin(config, "create-topics") as admin:
+        existing = _describe(admin, _roles(config))
+        max_bytes = _sizes(admin, [name for name, topic in existing.items() if not _error(topic)])
+        largest = max(max_bytes.values(), default=DEFAULT_MAX_MESSAGE_BYTES)
+        wanted = {name: _settings(role, replication_factor, largest) for name, role in _roles(config).items()}
+        missing = [name for name, topic in existing.items() if _error(topic)]
+        made = [name for name in missing if _create(admin, name, partitions, replication_factor, wanted[name])]
+        if made:
+            admin.wait_for_topics(made, timeout_ms=config.kafka.request_timeout_ms)
+        kept = [name for name in existing if name not in made]
+        differing = tuple(_differences(admin, {name: wanted[name] for name in kept}, replication_factor))
+    return Report(tuple(made), tuple(kept), differing)
+
+
+def check_topics(config: Config) -> Topics:
+    """Check that all topics are there, and that this client may read and write them.
+
+    Raises:
+        UnavailableError: the cluster does not answer.
+        KafkaSetupError: something is missing; the message names everything that is, and how to mend it.
+    """
+    roles = _roles(config)
+    with _admin(config, "check-topics") as admin:
+        described = _describe(admin, roles)
+        problems = [problem for name, role in roles.items() for problem in _problems(name, role, described[name])]
+        if problems:
+            raise KafkaSetupError("\n".join(problems))
+        sizes = _sizes(admin, list(roles))
+    return Topics({name: len(topic["partitions"]) for name, topic in described.items()}, sizes)
+
+
+def message_sizes(config: Config) -> dict[str, int]:
+    """`max.message.bytes` of the output topics, as it is now.
+
+    Raises:
+        UnavailableError: the cluster does not answer.
+    """
+    with _admin(config, "sizes") as admin:
+        return _sizes(admin, [config.output.alerts_topic, config.output.dead_letters_topic])
+
+
+def _roles(config: Config) -> dict[str, str]:
+    return {
+        **{topic.name: "input" for topic in config.input.topics},
+        config.output.alerts_topic: "alerts",
+        config.output.dead_letters_topic: "dead letters",
+    }
+
+
+@contextmanager
+def _admin(config: Config, role: str) -> Iterator[Any]:
+    admin = connect(KafkaAdminClient, **arguments(config.kafka, role))
+    try:
+        yield admin
+    except kafka_errors.AuthorizationError as error:
+        raise KafkaSetupError(f"the cluster refuses: {error}; grant this client the right") from error
+    except kafka_errors.RetriableError as error:
+        raise UnavailableError(f"the cluster does not answer: {type(error).__name__}: {error}") from error
+    except kafka_errors.KafkaError as error:
+        raise KafkaSetupError(f"the cluster refuses: {type(error).__name__}: {error}") from error
+    finally:
+        admin.close()
+
+
+def _describe(admin: Any, names: Mapping[str, str]) -> dict[str, Any]:
+    found = {topic["name"]: topic for topic in admin.describe_topics(list(names))}
+    return {name: found[name] for name in names}
+
+
+def _error(topic: Any) -> type[Exception] | None:
+    error: type[Exception] = kafka_errors.for_code(topic["error_code"])
+    return None if error is kafka_errors.NoError else error
+
+
+def _problems(name: str, role: str, topic: Any) -> Iterator[str]:
+    error = _error(topic)
+    right = "READ" if role == "input" else "WRITE"
+    if error is kafka_errors.UnknownTopicOrPartitionError:
+        yield f"topic {name!r} ({role}) does not exist: run `detector create-topics`"
+    elif error is kafka_errors.TopicAuthorizationFailedError:
+        yield f"topic {name!r} ({role}): no right to see it; {_grant(name, right)}"
+    elif error is not None:
+        yield f"topic {name!r} ({role}): {error.__name__}; try again, then ask the cluster's operators"
+    elif topic.get("authorized_operations") is not None and right not in topic["authorized_operations"]:
+        yield f"topic {name!r} ({role}): no right to {right.lower()} it; {_grant(name, right)}"
+
+
+def _grant(name: str, right: str) -> str:
+    return (
+        "grant it: kafka-acls.sh --add --allow-principal User:NAME "
+        f"--operation Describe --operation {right.title()} --topic {name}"
+    )
+
+
+def _sizes(admin: Any, names: list[str]) -> dict[str, int]:
+    """The topics' `max.message.bytes`; Kafka's default where they may not be seen."""
+    settings = _topic_settings(admin, names)
+    unseen = [name for name in names if _MAX_BYTES not in settings.get(name, {})]
+    if unseen:
+        log.warning("the settings of topics cannot be seen, the default is assumed", topics=unseen, setting=_MAX_BYTES)
+    return {name: int(settings.get(name, {}).get(_MAX_BYTES) or DEFAULT_MAX_MESSAGE_BYTES) for name in names}
+
+
+def _topic_settings(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    described = admin.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, name, None) for name in names], config_filter="all"
+    )
+    return {
+        name: {key: setting["value"] for key, setting in settings.items()}
+        for name, settings in described.get("topic", {}).items()
+    }
+
+
+def _settings(role: str, replication_factor: int, largest: int) -> dict[str, str]:
+    settings = {"cleanup.policy": "delete", "retention.ms": str(_RETENTION_MS[role])}
+    if role == "dead letters":
+        settings[_MAX_BYTES] = str(max(DEAD_LETTER_MAX_BYTES, 2 * largest))
+    if replication_factor > 1:
+        settings["min.insync.replicas"] = "2"
+    return settings
+
+
+def _create(admin: Any, name: str, partitions: int, replication_factor: int, settings: dict[str, str]) -> bool:
+    """Returns False where another process made it meanwhile."""
+    wanted = {"num_partitions": partitions, "replication_factor": replication_factor, "configs": settings}
+    response = admin.create_topics({name: wanted}, raise_errors=False)
+    (topic,) = response["topics"]
+    error = kafka_errors.for_code(topic["error_code"])
+    if error is kafka_errors.TopicAlreadyExistsError:
+        return False
+    if error is not kafka_errors.NoError:
+        hint = {
+            kafka_errors.InvalidReplicationFactorError: "there are not that many brokers; choose --replication-factor",
+            kafka_errors.TopicAuthorizationFailedError: "grant Create on the topic or on the cluster",
+            kafka_errors.ClusterAuthorizationFailedError: "grant Create on the topic or on the cluster",
+        }.get(error, "see the broker's log")
+        raise KafkaSetupError(f"topic {name!r}: {error.__name__} {topic.get('error_message') or ''}; {hint}")
+    return True
+
+
+_Check = Callable[[str, str], bool]
+_SOUND: dict[str, _Check] = {
+    "cleanup.policy": lambda has, want: has == want,
+    "retention.ms": lambda _has, _want: True,  # whoever made the topic chose it
+    _MAX_BYTES: lambda has, want: int(has) >= int(want),
+    "min.insync.replicas": lambda has, want: int(has) >= int(want),
+}
+
+
+def _differences(admin: Any, wanted: Mapping[str, Mapping[str, str]], replication_factor: int) -> Iterator[str]:
+    if not wanted:
+        return
+    settings = _topic_settings(admin, list(wanted))
+    described = _describe(admin, dict.fromkeys(wanted, ""))
+    for name, sound in wanted.items():
+        for key, value in sound.items():
+            has = settings.get(name, {}).get(key)
+            if has is not None and not _SOUND[key](has, value):
+                yield f"{name}: {key} is {has}, better {value}"
+        replicas = min((len(partition["replica_nodes"]) for partition in described[name]["partitions"]), default=0)
+        if replicas < replication_factor:
+            yield f"{name}: {replicas} replicas, better {replication_factor}"

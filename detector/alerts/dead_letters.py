@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from detector.alerts.text import cut, printable
 from detector.metrics import DeadLetterReason
 from detector.window import Message
 
@@ -78,7 +79,7 @@ def dead_letter(
     }
     own = (
         (_FIRST, reason.value.encode()),
-        ("detector.detail", _cut_text(detail, MAX_DETAIL_BYTES)),
+        ("detector.detail", cut(printable(detail), MAX_DETAIL_BYTES).encode()),
         ("detector.topic", topic.encode()),
         *((name, b"%d" % number) for name, number in numbers.items() if number is not None),
     )
@@ -200,7 +201,3 @@ def _own_headers(headers: Headers) -> int:
 
 def _number(headers: dict[str, bytes], name: str) -> int | None:
     return int(headers[name]) if name in headers else None
-
-
-def _cut_text(text: str, max_bytes: int) -> bytes:
-    return text.encode(errors="replace")[:max_bytes].decode(errors="ignore").encode()

@@ -24,7 +24,7 @@ class Filter:
     """Which alerts to show; a part that is not set lets all through.
 
     level: this one and those above it.
-    rule: the rule's key, or a part of its title, without case.
+    rule: the rule's id, or a part of its title, without case.
     entity: the entity's value, without case.
     """
 
@@ -39,7 +39,7 @@ class Filter:
             return False
         if self.rule:
             wanted = self.rule.casefold()
-            if wanted != str(rule.get("key", "")).casefold() and wanted not in str(rule.get("title", "")).casefold():
+            if wanted != str(rule.get("id", "")).casefold() and wanted not in str(rule.get("title", "")).casefold():
                 return False
         return not self.entity or self.entity.casefold() == str(entity.get("value", "")).casefold()
 

@@ -53,3 +53,15 @@ def harmless_json(encoded: bytes) -> bytes:
     if encoded.isascii() and b"\x7f" not in encoded:
         return encoded
     return encoded.decode().translate(_JSON).encode()
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """Cut to a length in UTF-8 at a character's end; unpaired surrogates become U+FFFD."""
+    text = text[:max_bytes]
+    if text.isascii():
+        return text
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        encoded = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+    return encoded[:max_bytes].decode(errors="ignore")

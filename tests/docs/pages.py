@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.docs import commands, configuration, metrics
+from tests.docs import alert_schema, commands, configuration, metrics
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "configuration.md": configuration.page,
     DOCS / "metrics.md": metrics.page,
+    DOCS / "alert-schema.md": alert_schema.page,
     DOCS / "commands.md": commands.page,
 }

@@ -4,7 +4,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.alerts.text import harmless_json, printable
+from detector.alerts.text import cut, harmless_json, printable
 
 STRINGS = st.text(st.characters(codec="utf-8"))
 VALUES = st.recursive(
@@ -47,3 +47,19 @@ class TestHarmlessJson:
 
         assert orjson.loads(encoded) == value
         assert printable(encoded.decode()) == encoded.decode()
+
+
+class TestCut:
+    @given(st.text(st.characters()), st.integers(0, 20))
+    def test_gives_a_valid_beginning_within_the_limit(self, text: str, max_bytes: int) -> None:
+        """Never more bytes than asked for, never half a character, and as much as fits."""
+        short = cut(text, max_bytes)
+        whole = cut(text, 1_000_000)
+
+        assert len(short.encode()) <= max_bytes
+        assert whole.startswith(short)
+        assert short == whole or len(short.encode()) > max_bytes - 4
+
+    def test_replaces_unpaired_surrogates(self) -> None:
+        """What cannot be written becomes the replacement character, a pair becomes what it means."""
+        assert cut("a\ud800b\ud83d\ude42", 20) == "a\ufffdb🙂"

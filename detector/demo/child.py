@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from detector.errors import DetectorError
+from detector.errors import DetectorError, KafkaSetupError
 from detector.kafka.local import free_port
 
 _STOP_S = 20.0
@@ -45,11 +45,17 @@ class Child:
     def wait_ready(self, timeout_s: float, tick: Callable[[], None]) -> None:
         """Wait until it is ready, calling `tick` meanwhile.
 
+        The topics are there now; if they were not when it looked, it has ended, and is started again.
+
         Raises:
             DetectorError: it ended, or is not ready in time.
         """
         deadline = time.monotonic() + timeout_s
+        again = True
         while self._get("/readyz") is None:
+            if again and self._process is not None and self._process.poll() == KafkaSetupError.exit_code:
+                again = False
+                self.start()
             self.check()
             if time.monotonic() > deadline:
                 raise DetectorError(

@@ -61,12 +61,22 @@ class Topics:
         finally:
             consumer.close()
 
-    def wait_committed(self, timeout_s: float) -> None:
-        """Wait until the group has committed everything.
+    def set_config(self, topic: str, name: str, value: str) -> None:
+        """Change a setting of a topic."""
+        from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        for changed in admin.incremental_alter_configs([resource]).values():
+            changed.result(10)
+
+    def wait_committed(self, timeout_s: float, *, but: int = 0) -> None:
+        """Wait until the group has committed everything, `but` so many offsets.
 
         Raises AssertionError if that takes too long.
         """
         deadline = time.monotonic() + timeout_s
-        while left := self.uncommitted():
+        while (left := self.uncommitted()) > but:
             assert time.monotonic() < deadline, f"{left} offsets were not committed within {timeout_s:.0f} s"
             time.sleep(0.3)

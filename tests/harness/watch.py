@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ class Seen:
     token: of the record that it is about; None if it quotes none.
     identity, rule: of an alert; empty for a dead letter.
     partition, offset: of the record that it is about, by its own statement.
+    detected: when an alert's record was evaluated, by its own statement; Unix time, seconds.
     """
 
     arrived: float
@@ -30,6 +32,7 @@ class Seen:
     rule: str
     partition: int
     offset: int
+    detected: float = 0.0
 
 
 class Watcher:
@@ -137,9 +140,10 @@ def read_alert(message: Any) -> Seen:
         alert = orjson.loads(value)
         identity, rule = str(alert["id"]), str(alert["rule"]["key"])
         partition, offset = int(alert["source"]["partition"]), int(alert["source"]["offset"])
+        detected = datetime.fromisoformat(alert["detected_at"]).timestamp()
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return Seen(time.time(), False, None, "", "", -1, -1)
-    return Seen(time.time(), False, find_token(value), identity, rule, partition, offset)
+    return Seen(time.time(), False, find_token(value), identity, rule, partition, offset, detected)
 
 
 def read_dead_letter(message: Any) -> Seen:

@@ -148,11 +148,11 @@ class TestReading:
     def test_alert(self) -> None:
         """Id, rule and coordinates are taken from an alert's JSON."""
         value = {"id": "i", "rule": {"key": "r"}, "source": {"partition": 1, "offset": 2}, "original": {"text": A}}
-        read = read_alert(SimpleNamespace(value=lambda: orjson.dumps(value)))
+        text = orjson.dumps(value | {"detected_at": "1970-01-01T00:00:01.500000Z"})
+        read = read_alert(SimpleNamespace(value=lambda: text))
 
-        assert (read.dead_letter, read.token, read.identity, read.rule, read.partition, read.offset) == (
-            *(False, A, "i", "r", 1, 2),
-        )
+        assert (read.dead_letter, read.token, read.identity, read.rule) == (False, A, "i", "r")
+        assert (read.partition, read.offset, read.detected) == (1, 2, 1.5)
 
     def test_broken_alert(self) -> None:
         """What is not an alert counts as invented."""

@@ -1,0 +1,89 @@
+"""What piles up while the broker takes no alerts: it must be little, and it must go on soon after."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from detector.kafka.local import LocalKafka
+from tests.bench.memory import usage
+from tests.harness.load import LoadProcess, timestamp_ms
+from tests.harness.service import ServiceProcess
+from tests.harness.topics import Topics
+from tests.harness.watch import Seen, Watcher
+
+SECONDS = 60
+SHORT_SECONDS = 15
+_SAME_WINDOW_S = 0.004
+"""Alerts of a partition that were detected closer together than this are of one window: a reader lingers longer."""
+
+
+def run(*, short: bool) -> dict[str, Any]:
+    """Let the alert topic demand more replicas than there are: whatever is sent to it is not acknowledged.
+
+    Every window of the load causes alerts, and each says when its window was evaluated: so the windows that were read
+    during the stall can be counted afterwards, from outside.
+
+    Keys: windows_ahead_max (of the reader with most), driver_growth_mb, seconds_to_resume (until the first alert),
+    seconds_to_catch_up (until one about a record that was made after the stall).
+    """
+    seconds = SHORT_SECONDS if short else SECONDS
+    with tempfile.TemporaryDirectory(prefix="detector-bench-") as name, LocalKafka() as node:
+        folder = Path(name)
+        topics = Topics.create(node.bootstrap)
+        service = ServiceProcess(folder, node.bootstrap, topics.settings())
+        load = LoadProcess(node.bootstrap, topics.logs, folder / "journal", rate=1_000, alerting=0.25)
+        watcher = Watcher(node.bootstrap, topics.alerts, topics.dead_letters)
+        try:
+            load.start()
+            service.start()
+            service.wait_ready()
+            watcher.start()
+            topics.wait_committed(60, but=2_000)
+            time.sleep(3)
+            before = usage(service).driver_mb
+            topics.set_config(topics.alerts, "min.insync.replicas", "2")
+            stalled = time.time()
+            most = before
+            while time.time() < stalled + seconds:
+                most = max(most, usage(service).driver_mb)
+                time.sleep(1)
+            topics.set_config(topics.alerts, "min.insync.replicas", "1")
+            resumed = time.time()
+            first = watcher.wait_for(lambda seen: seen.arrived > resumed, 60)
+            caught_up = watcher.wait_for(
+                lambda seen: seen.token is not None and timestamp_ms(seen.token) > resumed * 1_000, 60
+            )
+            assert first, f"no alerts within 60 s after the stall:\n{service.tail()}"
+            assert caught_up, f"not caught up within 60 s after the stall:\n{service.tail()}"
+            load.stop()
+            service.terminate()
+        finally:
+            load.close()
+            service.close()
+            watcher.close()
+    ahead = windows_between(watcher.seen, stalled + 1, resumed)
+    return {
+        "windows_ahead_max": max(ahead.values(), default=0),
+        "driver_growth_mb": round(most - before, 2),
+        "seconds_to_resume": round(first.arrived - resumed, 2),
+        "seconds_to_catch_up": round(caught_up.arrived - resumed, 2),
+    }
+
+
+def windows_between(seen: Iterable[Seen], begin: float, end: float) -> dict[int, int]:
+    """Windows that were evaluated in that time, by partition, of which each has a reader of its own."""
+    times: dict[int, list[float]] = defaultdict(list)
+    for alert in seen:
+        if begin < alert.detected < end:
+            times[alert.partition].append(alert.detected)
+    return {partition: _clusters(sorted(each)) for partition, each in times.items()}
+
+
+def _clusters(times: list[float]) -> int:
+    return 1 + sum(later - earlier > _SAME_WINDOW_S for earlier, later in itertools.pairwise(times))

@@ -1,7 +1,8 @@
 """kafka-python's group coordinator, mended, and what the driver must know of its inside. Read in kafka-python 3.0.12.
 
-There, a rebalance that ends while nobody waits in `poll` is forgotten, and the member joins again: with short polls
-the group rebalances for ever. Here its end waits for the next poll.
+There, a rebalance that ends while nobody waits in `poll` is forgotten: the member joins again, and with short polls
+the group rebalances for ever; or, where new partitions were the reason, it never gets out of the rebalance. Here its
+end waits for the next poll.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ class Coordinator(ConsumerCoordinator):  # type: ignore[misc]
         assert isinstance(coordinator, cls)
         return coordinator
 
+    def need_rejoin(self) -> bool:
+        """Whether a poll has to see to a rebalance, also one that is under way."""
+        needed: bool = super().need_rejoin()
+        return needed or self._join_task is not None
+
     async def join_group_async(self, timeout_ms: float | None = None) -> bool:
         """Let a join that has finished be seen."""
         if self._finished is not None:
@@ -51,6 +57,15 @@ class Coordinator(ConsumerCoordinator):  # type: ignore[misc]
         if error is not None:
             raise error
         return assignment
+
+    def introduce(self) -> None:
+        """Ask for a rebalance unless this member led the last one.
+
+        A static member that is back gets its old partitions without one, and without being told that it leads the
+        group: then nobody looks for new partitions any more, and other topics than before would not be seen.
+        """
+        if not self._is_leader:
+            self.request_rejoin()
 
     def fenced(self) -> bool:
         """Whether a heartbeat was answered by "fenced": kafka-python then only stops the heartbeats."""

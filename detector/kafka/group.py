@@ -99,6 +99,7 @@ class Group:
         self._listener = _Listener()
         self._consumer: Any = None
         self._coordinator: Coordinator
+        self._introduced = False
 
     def join(self) -> None:
         """Connect and subscribe; partitions come with `poll`.
@@ -122,6 +123,7 @@ class Group:
             isolation_level="read_committed",  # also: a committed offset is not seen while its transaction is open
         )
         self._coordinator = Coordinator.of(self._consumer)
+        self._introduced = False
         self._listener.consumer = self._consumer
         self._consumer.subscribe(topics=list(self._topics), listener=self._listener)
         # A leader that knows no partitions would share out none, and rebalance in circles until it does.
@@ -149,6 +151,9 @@ class Group:
             if self._coordinator.fenced():
                 raise self._explained(kafka_errors.FencedInstanceIdError())
             change = self._listener.take()
+            if change and not self._introduced:
+                self._introduced = True
+                self._coordinator.introduce()
             left = deadline - time.monotonic()
             if change or left <= 0:
                 return change

@@ -1,0 +1,1 @@
+"""From the bytes of records to events: parser definitions, recognition of formats, normalization to ECS names."""

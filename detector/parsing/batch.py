@@ -1,0 +1,179 @@
+"""The records of one topic, parsed: each to its events, and to dead letters where something is wrong with it."""
+
+from __future__ import annotations
+
+import json
+
+import orjson
+import pyarrow as pa
+
+from detector.config import Limits
+from detector.events import Event, JsonValue, LogSource
+from detector.metrics import DeadLetterReason
+from detector.parsing.json_parser import JsonParser
+from detector.parsing.json_text import Loaded, bounded, load
+from detector.parsing.lines import TRUNCATED, lines
+from detector.parsing.mapping import completed
+from detector.parsing.model import Failure, Line, Parsed
+from detector.parsing.recognition import Recognizer, first_object
+from detector.parsing.text import RAW, TextParser
+
+_Array = tuple[JsonParser, list[JsonValue]]
+"""The events that one record holds, and the parser for them."""
+
+
+class Batch:
+    """One call of `Parsers.parse`. parser: the topic's; None: each record's is recognized."""
+
+    __slots__ = ("_limits", "_parsed", "_parser", "_recognizer", "_topic")
+
+    def __init__(
+        self, parser: TextParser | JsonParser | None, recognizer: Recognizer, topic: LogSource | None, limits: Limits
+    ) -> None:
+        self._parser = parser
+        self._recognizer = recognizer
+        self._topic = topic
+        self._limits = limits
+        self._parsed = Parsed()
+
+    def parse(self, records: pa.RecordBatch) -> Parsed:
+        """Parse the records; see `Parsers.parse`."""
+        by_parser: dict[TextParser, list[Line]] = {}
+        for line in lines(records, self._limits.max_line_bytes):
+            if isinstance(line, int):
+                self._fail(line, DeadLetterReason.UNDECODABLE, "the value is null", None, evaluated=False)
+                continue
+            if TRUNCATED in line.flags:
+                limit = self._limits.max_line_bytes
+                detail = f"longer than {limit:,} bytes (limits.max_line_bytes)"
+                self._fail(line.row, DeadLetterReason.TRUNCATED, detail, len(line.original))
+            parser = self._parser
+            if isinstance(parser, JsonParser) or (parser is None and _looks_like_json(line.text)):
+                self._json(line, parser)
+            elif parser := parser or self._recognizer.line(line.body):
+                by_parser.setdefault(parser, []).append(line)
+            else:
+                self._nothing(line, "no format recognized" if line.text else "empty line", line.skipped)
+        for parser, group in by_parser.items():
+            self._parsed.events += parser.parse(group, self._topic, self._raw)
+        self._parsed.events.sort(key=lambda event: (event.record, event.ordinal))
+        self._parsed.failures.sort(key=lambda failure: failure.record)
+        return self._parsed
+
+    def _json(self, line: Line, parser: JsonParser | None) -> None:
+        loaded = load(line.body, self._limits.max_json_depth)
+        value = loaded.value
+        array: _Array | None = None
+        if isinstance(value, list) and (first := first_object(value)) is not None:
+            chosen = parser or self._recognizer.value(first)
+            array = (chosen, value) if chosen else None
+        elif isinstance(value, dict) and value:
+            single = parser or self._recognizer.value(value)
+            if single is None or not single.keys or not single.takes(value):
+                array = self._array(value, parser)
+            if array is None and single is not None:
+                self._object(line, value, single, loaded)
+                return
+        if array is not None:
+            self._elements(line, *array, loaded)
+        elif parser is not None:
+            event = parser.event(line, 0, {}, self._topic, original=line.original, whole=False)
+            self._raw(line, event, loaded.problem or "neither an object nor an array of objects", loaded.position or 0)
+        else:
+            self._nothing(line, loaded.problem or "neither an object nor an array of objects", loaded.position or 0)
+
+    def _array(self, value: dict[str, JsonValue], parser: JsonParser | None) -> _Array | None:
+        if parser is None:
+            return self._recognizer.array(value)
+        elements = value.get(parser.records) if parser.records else None
+        return (parser, elements) if isinstance(elements, list) and first_object(elements) is not None else None
+
+    def _object(self, line: Line, value: dict[str, JsonValue], parser: JsonParser, loaded: Loaded) -> None:
+        problem = loaded.problem
+        if self._may_exceed(line):
+            value, exceeded = bounded(value, self._limits.max_json_depth, self._limits.max_fields)
+            problem = problem or exceeded
+        if not problem and not parser.takes(value):
+            problem = f"not of format {parser.name}: its members are not there"
+        event = parser.event(line, 0, value, self._topic, original=line.original, flags=loaded.flags, whole=not problem)
+        if problem:
+            self._raw(line, event, problem, loaded.position)
+        else:
+            self._parsed.events.append(event)
+
+    def _elements(self, line: Line, parser: JsonParser, elements: list[JsonValue], loaded: Loaded) -> None:
+        limits = self._limits
+        may_exceed = self._may_exceed(line)
+        if len(elements) > limits.max_events_per_record:
+            detail = f"holds {len(elements):,} events, the first {limits.max_events_per_record:,} are evaluated"
+            self._fail(line.row, DeadLetterReason.TRUNCATED, f"{detail} (limits.max_events_per_record)", None)
+        elif loaded.problem and TRUNCATED not in line.flags:
+            self._fail(line.row, DeadLetterReason.UNPARSED, loaded.problem, loaded.position)
+        for ordinal, element in enumerate(elements[: limits.max_events_per_record]):
+            if not isinstance(element, dict):
+                detail = f"element {ordinal} is no object"
+                self._fail(line.row, DeadLetterReason.BAD_ELEMENT, detail, None, ordinal=ordinal, evaluated=False)
+                continue
+            value, problem = element, ""
+            if may_exceed:
+                value, problem = bounded(element, limits.max_json_depth, limits.max_fields)
+            if not problem and not parser.takes(value):
+                problem = f"not of format {parser.name}: its members are not there"
+            broken = bool(loaded.problem) and ordinal == len(elements) - 1  # where reading stopped
+            event = parser.event(
+                line,
+                ordinal,
+                value,
+                self._topic,
+                original=_text(value),
+                flags=loaded.flags,
+                whole=not (problem or broken),
+            )
+            if problem or broken:
+                event.flags += ("unparsed",)
+                event.ecs.setdefault("message", event.original.decode())
+            if problem and not broken:
+                detail = f"element {ordinal}: {problem}"
+                self._fail(line.row, DeadLetterReason.BAD_ELEMENT, detail, None, ordinal=ordinal)
+            self._parsed.events.append(event)
+
+    def _may_exceed(self, line: Line) -> bool:
+        """Whether a JSON text may be beyond the limits of depth or fields: cheap, and never wrong in saying no."""
+        brackets = line.body.count(b"{") + line.body.count(b"[")
+        return brackets > self._limits.max_json_depth or line.body.count(b":") > self._limits.max_fields
+
+    def _raw(self, line: Line, event: Event, detail: str, position: int | None) -> None:
+        """Take the raw event of a record that no parser took whole."""
+        event.flags += ("unparsed",)
+        event.ecs.setdefault("message", line.text)
+        self._parsed.events.append(event)
+        if TRUNCATED not in line.flags:  # else it is a dead letter for that
+            self._fail(line.row, DeadLetterReason.UNPARSED, detail, position)
+
+    def _nothing(self, line: Line, detail: str, position: int) -> None:
+        bindings = completed([], self._topic)
+        self._raw(line, Event(line.row, 0, {}, {}, line.original, RAW, bindings, None, line.flags), detail, position)
+
+    def _fail(
+        self,
+        row: int,
+        reason: DeadLetterReason,
+        detail: str,
+        position: int | None,
+        *,
+        ordinal: int | None = None,
+        evaluated: bool = True,
+    ) -> None:
+        self._parsed.failures.append(Failure(row, ordinal, reason, detail, position, evaluated))
+
+
+def _looks_like_json(text: str) -> bool:
+    start = text[:64].lstrip()
+    return start.startswith("{") or (start.startswith("[") and start[1:].lstrip()[:1] == "{")
+
+
+def _text(value: JsonValue) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # deeper than orjson writes
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

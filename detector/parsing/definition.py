@@ -1,0 +1,274 @@
+"""What a definition file in `rules/parsers/` may say (`docs/parsing.md`), read and checked.
+
+A file holds one or more YAML documents, each a parser of lines (`pattern`), of JSON (`json`), of what a program writes
+into syslog (`programs`), or tables of field names in Sigma's taxonomy (`aliases`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from detector.errors import ParserError
+from detector.parsing.values import TYPES
+from detector.parsing.yaml_source import Lines, documents
+
+MAX_PATTERN = 4_096
+MAX_MESSAGES = 256
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Scalar = str | int | float | bool | None
+
+
+def _joined(value: Any) -> Any:
+    return "".join(value) if isinstance(value, list) and all(isinstance(part, str) for part in value) else value
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _alternatives(value: Any) -> Any:
+    return [{"from": item} if isinstance(item, str) else item for item in _listed(value)]
+
+
+def _known_type(value: str) -> str:
+    if value not in TYPES:
+        raise ValueError(f"type {value!r} is not known; types are {', '.join(TYPES)}")
+    return value
+
+
+Pattern = Annotated[str, BeforeValidator(_joined), Field(min_length=1, max_length=MAX_PATTERN)]
+"""An RE2 expression; a list of strings is their concatenation."""
+Strings = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1, max_length=64)]
+Values = Annotated[tuple[Scalar, ...], BeforeValidator(_listed), Field(min_length=1, max_length=256)]
+When = dict[str, Values]
+"""Path -> values, one of which the field must have; `*` is any but null. All paths must hold."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Alternative(_Model):
+    """One way to a field's value: from the first of some paths that has one, or a constant; `when` conditions hold."""
+
+    paths: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(default=(), alias="from", max_length=64)
+    type: Annotated[str, BeforeValidator(lambda value: value), Field(default="value")] = "value"
+    value: Scalar = None
+    when: When = {}
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Alternative:
+        _known_type(self.type)
+        if bool(self.paths) == (self.value is not None):
+            raise ValueError("a field needs either `from` or `value`")
+        return self
+
+
+Alternatives = Annotated[tuple[Alternative, ...], BeforeValidator(_alternatives), Field(min_length=1, max_length=32)]
+Fields = dict[str, Alternatives]
+
+
+class Time(_Model):
+    """Where the event's time stands, and how it is written."""
+
+    paths: Strings = Field(alias="from")
+    formats: Strings
+
+
+class LogSourceName(_Model):
+    """Sigma's three parts of a log source."""
+
+    category: str | None = None
+    product: str | None = None
+    service: str | None = None
+
+
+class LogSourceRow(_Model):
+    """A row of the table from event fields to log sources.
+
+    aliases: names of fields in Sigma's taxonomy -> paths, or the name of a table of them.
+    """
+
+    logsource: LogSourceName
+    when: When = {}
+    aliases: str | dict[str, Strings] = {}
+
+
+class Expected(_Model):
+    """What a sample must become; what is not named is not compared.
+
+    absent: ECS names that must not be there.
+    """
+
+    format: str | None = None
+    time: str | None = None
+    ecs: dict[str, Any] = {}
+    raw: dict[str, Any] = {}
+    absent: tuple[str, ...] = ()
+    flags: tuple[str, ...] | None = None
+    logsources: tuple[LogSourceName, ...] | None = None
+
+
+class Sample(_Model):
+    """A record with the events that it must become.
+
+    record: its text, or a JSON object. reference: the record's timestamp. failures: reasons of dead letters.
+    auto: whether it must give the same under `auto`.
+    """
+
+    title: str
+    kind: Literal["good", "odd", "malformed"] = "good"
+    record: str | dict[str, Any]
+    reference: str = "2024-06-01T00:00:00Z"
+    expect: Annotated[tuple[Expected, ...], BeforeValidator(_listed)]
+    failures: tuple[str, ...] = ()
+    auto: bool = True
+
+
+class Recognize(_Model):
+    """How `auto` knows a line: an RE2 expression that matches at its start; the highest priority wins."""
+
+    starts: Pattern
+    priority: int = 0
+
+
+class JsonShape(_Model):
+    """How `auto` knows a JSON object, and where its events are.
+
+    keys: members it must have. any: of these, one. values: RE2 expressions that string members must contain.
+    records: the member that holds an array of events.
+    """
+
+    keys: tuple[str, ...] = ()
+    any: tuple[str, ...] = ()
+    values: dict[str, Pattern] = {}
+    records: str | None = None
+
+
+class _Common(_Model):
+    name: Name
+    title: str = Field(min_length=1, max_length=256)
+    description: str = ""
+    fields: Fields = {}
+    samples: tuple[Sample, ...] = ()
+
+
+class _Format(_Common):
+    time: Time | None = None
+    logsources: tuple[LogSourceRow, ...] = ()
+
+
+class TextDefinition(_Format):
+    """A parser of lines.
+
+    pattern: matches the whole line. partial: matches the start of a line that `pattern` does not take.
+    absent: texts that stand for no value. program, content: groups that a program's parser is chosen by, and given.
+    """
+
+    pattern: Pattern
+    partial: Pattern | None = None
+    recognize: Recognize | None = None
+    absent: tuple[str, ...] = ()
+    program: str | None = None
+    content: str | None = None
+
+
+class JsonDefinition(_Format):
+    """A parser of JSON objects."""
+
+    json_shape: JsonShape = Field(alias="json")
+
+
+class MessageShape(_Model):
+    """One message of a program; `fields` add to those of the definition."""
+
+    pattern: Pattern
+    fields: Fields = {}
+
+
+class ProgramDefinition(_Common):
+    """A parser of what some programs write into syslog: the first message whose pattern matches counts."""
+
+    programs: Strings
+    messages: tuple[MessageShape, ...] = Field(min_length=1, max_length=MAX_MESSAGES)
+
+
+class AliasTables(_Model):
+    """Names of Sigma's taxonomy -> paths, in tables that log source rows refer to."""
+
+    aliases: dict[str, dict[str, Strings]]
+
+
+Definition = TextDefinition | JsonDefinition | ProgramDefinition
+_KINDS: dict[str, TypeAdapter[Any]] = {
+    "pattern": TypeAdapter(TextDefinition),
+    "json": TypeAdapter(JsonDefinition),
+    "programs": TypeAdapter(ProgramDefinition),
+    "aliases": TypeAdapter(AliasTables),
+}
+
+
+class Source:
+    """One document of a definition file, before it is checked; `like` is resolved among all of them."""
+
+    __slots__ = ("document", "lines", "path")
+
+    def __init__(self, document: dict[str, Any], lines: Lines, path: str) -> None:
+        self.document = document
+        self.lines = lines
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        return str(self.document.get("name", ""))
+
+    def error(self, message: str, *place: str | int) -> ParserError:
+        """An error at a place in the document, or at the nearest part around it that is there."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return ParserError(message, where=f"{self.path}:{self.lines.get(place, 1)}")
+
+    def check(self, others: dict[str, Source]) -> Definition | AliasTables:
+        """The definition; raises ParserError for the first thing that is wrong with it."""
+        document = dict(self.document)
+        base = document.pop("like", None)
+        if base is not None:
+            other = others.get(base) if isinstance(base, str) else None
+            if other is None or "like" in other.document:
+                raise self.error(f"like: {base!r} names no parser that stands for itself", "like")
+            inherited = {key: value for key, value in other.document.items() if key not in ("recognize", "samples")}
+            document = inherited | document
+        kinds = [kind for kind in _KINDS if kind in document]
+        if len(kinds) != 1:
+            raise self.error("a definition has exactly one of `pattern`, `json`, `programs` and `aliases`")
+        try:
+            definition: Definition | AliasTables = _KINDS[kinds[0]].validate_python(document)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            message = first["msg"].removeprefix("Value error, ")
+            raise self.error(f"{'.'.join(map(str, first['loc']))}: {message}", *self._place(first["loc"])) from None
+        return definition
+
+    def _place(self, location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        place: tuple[str | int, ...] = ()
+        for part in location:
+            if (*place, part) in self.lines:
+                place = (*place, part)
+        return place
+
+
+def read(text: str, path: str, max_bytes: int) -> list[Source]:
+    """The documents of a definition file. Raises ParserError."""
+    if len(text.encode()) > max_bytes:
+        raise ParserError(f"larger than {max_bytes:,} bytes (limits.max_rule_file_bytes)", where=path)
+    sources = []
+    for document, lines in documents(text, path):
+        if document is None:
+            continue
+        if not isinstance(document, dict):
+            raise ParserError("a definition is a mapping", where=f"{path}:{lines[()]}")
+        sources.append(Source(document, lines, path))
+    return sources

@@ -1,0 +1,226 @@
+"""A definition's tables, compiled: from an event's own fields to ECS names, its time and its log sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from detector.events import Binding, JsonValue, LogSource
+from detector.parsing.definition import Alternative, Fields, LogSourceRow, Time, When
+from detector.parsing.timestamps import TimeParser, plausible
+from detector.parsing.values import SPREADING, TYPES
+
+Raw = Mapping[str, JsonValue]
+Ecs = dict[str, JsonValue]
+MISSING: Any = object()
+
+Find = Callable[[Raw], JsonValue]
+"""The value at a path, MISSING where there is none."""
+_Step = Callable[[Raw, Ecs], object]
+_Condition = Callable[[Raw, Ecs], bool]
+
+
+def finder(path: str) -> Find:
+    """Looks a path up: the longest literal key first, then dotted segments."""
+    if "." not in path:
+        return lambda raw: raw.get(path, MISSING)
+    parts = path.split(".")
+    splits = [(".".join(parts[:end]), finder(".".join(parts[end:]))) for end in range(len(parts) - 1, 0, -1)]
+
+    def find(raw: Raw) -> JsonValue:
+        value = raw.get(path, MISSING)
+        if value is not MISSING:
+            return value
+        for key, rest in splits:
+            inner = raw.get(key)
+            if isinstance(inner, dict):
+                value = rest(inner)
+                if value is not MISSING:
+                    return value
+        return MISSING
+
+    return find
+
+
+class FieldMap:
+    """Fills in the ECS fields."""
+
+    __slots__ = ("_steps",)
+
+    def __init__(self, fields: Fields) -> None:
+        self._steps: tuple[_Step, ...] = tuple(_step(name, alternatives) for name, alternatives in fields.items())
+
+    def apply(self, raw: Raw, ecs: Ecs) -> None:
+        """Add to `ecs` what the fields of `raw` give."""
+        for step in self._steps:
+            step(raw, ecs)
+
+
+def _step(name: str, alternatives: tuple[Alternative, ...]) -> _Step:
+    first = alternatives[0]
+    convert = TYPES[first.type](name)
+    if len(alternatives) == 1 and not first.when and len(first.paths) == 1 and "." not in first.paths[0]:
+        path = first.paths[0]
+        nullable = first.type not in SPREADING
+
+        def simple(raw: Raw, ecs: Ecs) -> None:
+            value = raw.get(path, MISSING)
+            if value is None:
+                if nullable:
+                    ecs.setdefault(name, None)
+            elif value is not MISSING:
+                convert(value, ecs)
+
+        return simple
+    ways = [_way(name, alternative) for alternative in alternatives]
+
+    def several(raw: Raw, ecs: Ecs) -> None:
+        for way in ways:
+            if way(raw, ecs):
+                return
+
+    return several
+
+
+def _way(name: str, alternative: Alternative) -> _Condition:
+    holds = condition(alternative.when)
+    if not alternative.paths:
+        constant = alternative.value
+
+        def set_constant(raw: Raw, ecs: Ecs) -> bool:
+            if holds(raw, ecs):
+                ecs[name] = constant
+                return True
+            return False
+
+        return set_constant
+    convert = TYPES[alternative.type](name)
+    nullable = alternative.type not in SPREADING
+    finders = [finder(path) for path in alternative.paths]
+
+    def take_first(raw: Raw, ecs: Ecs) -> bool:
+        if not holds(raw, ecs):
+            return False
+        for find in finders:
+            value = find(raw)
+            if value is None:
+                if nullable:
+                    ecs.setdefault(name, None)
+            elif value is not MISSING and convert(value, ecs):
+                return True
+        return False
+
+    return take_first
+
+
+def condition(when: When) -> _Condition:
+    """Whether the fields named have one of the values named; a path is looked up in the raw fields, then in ECS."""
+    if not when:
+        return lambda _raw, _ecs: True
+    tests = [(_either(path), frozenset(map(canonical, values))) for path, values in when.items()]
+
+    def holds(raw: Raw, ecs: Ecs) -> bool:
+        for find, values in tests:
+            value = find(raw, ecs)
+            if value is MISSING or not (canonical(value) in values or ("*" in values and value is not None)):
+                return False
+        return True
+
+    return holds
+
+
+def canonical(value: JsonValue) -> str | None:
+    """A scalar as text, so that 5 and "5" are the same; None for a list or an object."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value) if isinstance(value, int | float) else None
+
+
+def _either(path: str) -> Callable[[Raw, Ecs], JsonValue]:
+    find = finder(path)
+
+    def either(raw: Raw, ecs: Ecs) -> JsonValue:
+        value = find(raw)
+        return ecs.get(path, MISSING) if value is MISSING else value
+
+    return either
+
+
+class TimeMap:
+    """Finds the event's time."""
+
+    __slots__ = ("_finders", "_parser")
+
+    def __init__(self, time: Time) -> None:
+        self._finders = tuple(finder(path) for path in time.paths)
+        self._parser = TimeParser(time.formats)
+
+    def apply(self, raw: Raw, ecs: Ecs, reference_us: int | None) -> tuple[int | None, tuple[str, ...]]:
+        """The time in microseconds, and flags; `@timestamp` is added to `ecs`.
+
+        No time where it is not there, cannot be read (bad_time) or cannot belong to the record (implausible_time): the
+        record's time then stands for it.
+        """
+        for find in self._finders:
+            value = find(raw)
+            if value is MISSING or value is None:
+                continue
+            instant, flag = self._parser.parse(value, reference_us)
+            if instant is None:
+                return None, (flag,) if flag else ()
+            if not plausible(instant.us, reference_us):
+                return None, ("implausible_time",)
+            ecs["@timestamp"] = instant.text
+            return instant.us, ("leap_second",) if instant.leap else ()
+        return None, ()
+
+
+class LogSourceMap:
+    """The table from event fields to log sources."""
+
+    __slots__ = ("_cache", "_keys", "_rows")
+
+    def __init__(self, rows: Iterable[LogSourceRow], tables: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
+        self._rows: list[tuple[_Condition, Binding]] = []
+        interesting: dict[str, set[str | None]] = {}
+        for row in rows:
+            aliases = tables[row.aliases] if isinstance(row.aliases, str) else row.aliases
+            name = row.logsource
+            binding = Binding(LogSource(name.category, name.product, name.service), dict(aliases))
+            self._rows.append((condition(row.when), binding))
+            for path, values in row.when.items():
+                interesting.setdefault(path, set()).update(map(canonical, values))
+        self._keys = tuple((_either(path), frozenset(values)) for path, values in interesting.items())
+        self._cache: dict[tuple[object, ...], tuple[Binding, ...]] = {}
+
+    def bindings(self, raw: Raw, ecs: Ecs, topic: LogSource | None) -> tuple[Binding, ...]:
+        """The log sources that the fields make the event be, and those that the topic's setting adds.
+
+        The setting completes each of them: {product: apache} makes {category: webserver} also {webserver, apache}.
+        """
+        # The key takes only values that the table names, so that log text cannot make the cache grow.
+        key: tuple[object, ...] = (topic,)
+        for find, values in self._keys:
+            value = find(raw, ecs)
+            text = canonical(value)
+            key += (text if text in values else None if value is MISSING or value is None else MISSING,)
+        found = self._cache.get(key)
+        if found is None:
+            own = [binding for holds, binding in self._rows if holds(raw, ecs)]
+            found = self._cache[key] = completed(own, topic)
+        return found
+
+
+def completed(own: list[Binding], topic: LogSource | None) -> tuple[Binding, ...]:
+    """Bindings with those that a topic's log source adds."""
+    bindings = {binding.logsource: binding for binding in own}
+    if topic is not None:
+        for binding in own or [Binding(topic)]:
+            source = binding.logsource
+            merged = LogSource(
+                topic.category or source.category, topic.product or source.product, topic.service or source.service
+            )
+            bindings.setdefault(merged, Binding(merged, binding.aliases))
+    return tuple(bindings.values())

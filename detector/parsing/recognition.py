@@ -1,0 +1,81 @@
+"""`format: auto`: which parser a record is for.
+
+A line goes once through one automaton over the signatures of all formats; a JSON object is looked up by its members.
+The answer depends on the record alone: it is not remembered per source, because looking again costs no more than
+making sure that nothing has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import re2
+
+from detector.events import JsonValue
+from detector.parsing.json_parser import JsonParser
+from detector.parsing.text import TextParser
+
+
+class Recognizer:
+    """Chooses among parsers."""
+
+    __slots__ = ("_anchors", "_automaton", "_fallback", "_records", "_text")
+
+    def __init__(self, parsers: Iterable[TextParser | JsonParser]) -> None:
+        self._text: list[tuple[int, TextParser]] = []
+        self._anchors: dict[str, list[JsonParser]] = {}
+        self._records: dict[str, list[JsonParser]] = {}
+        self._fallback: JsonParser | None = None
+        self._automaton = re2.Set.MatchSet()
+        for parser in sorted(parsers, key=lambda parser: parser.name):
+            if isinstance(parser, JsonParser):
+                self._add_json(parser)
+            elif parser.definition.recognize:
+                self._automaton.Add(f"(?s:{parser.definition.recognize.starts})")
+                self._text.append((parser.definition.recognize.priority, parser))
+        if self._text:
+            self._automaton.Compile()
+
+    def _add_json(self, parser: JsonParser) -> None:
+        if parser.records:
+            self._records.setdefault(parser.records, []).append(parser)
+        if parser.keys:
+            self._anchors.setdefault(min(parser.keys), []).append(parser)
+        else:
+            self._fallback = parser
+
+    def line(self, line: bytes) -> TextParser | None:
+        """The parser of a line; None for noise."""
+        matching: list[int] = self._automaton.Match(line) if self._text else []
+        if not matching:
+            return None
+        return max((self._text[index] for index in matching), key=lambda entry: entry[0])[1]
+
+    def value(self, value: dict[str, JsonValue]) -> JsonParser | None:
+        """The parser of a JSON object: of those that take it, the one that asks for most."""
+        candidates = [
+            parser
+            for key in self._anchors.keys() & value.keys()
+            for parser in self._anchors[key]
+            if parser.takes(value)
+        ]
+        if not candidates:
+            return self._fallback
+        return max(candidates, key=lambda parser: (len(parser.keys), parser.name))
+
+    def array(self, value: dict[str, JsonValue]) -> tuple[JsonParser, list[JsonValue]] | None:
+        """Parser and elements of an object that is an envelope of events."""
+        for member in self._records.keys() & value.keys():
+            elements = value[member]
+            first = first_object(elements)
+            parser = self.value(first) if first is not None else None
+            if parser is not None and parser.records == member:
+                return parser, elements
+        return None
+
+
+def first_object(elements: JsonValue) -> dict[str, JsonValue] | None:
+    """The first object of an array."""
+    if not isinstance(elements, list):
+        return None
+    return next((element for element in elements if isinstance(element, dict)), None)

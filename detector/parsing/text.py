@@ -1,0 +1,148 @@
+"""Parsers of lines, and of what programs write into the lines of syslog."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+import re2
+
+from detector.events import Event, LogSource
+from detector.parsing.definition import ProgramDefinition, TextDefinition
+from detector.parsing.mapping import Ecs, FieldMap, LogSourceMap, TimeMap
+from detector.parsing.model import Line
+from detector.parsing.pattern import PartialPattern, compiled
+
+RAW = "raw"
+"""Format of the events that no parser took whole."""
+
+Unparsed = Callable[[Line, Event, str, int], None]
+"""Told of a line that a parser did not take whole: the line, its raw event, why, and the byte where it stopped."""
+
+
+class ProgramParser:
+    """Reads the messages of a program: one automaton over all its patterns says which one takes a message."""
+
+    __slots__ = ("_automaton", "_fields", "_patterns", "name", "programs")
+
+    def __init__(self, definition: ProgramDefinition) -> None:
+        self.name = definition.name
+        self.programs = definition.programs
+        self._patterns = [
+            compiled(message.pattern, "messages", index, "pattern") for index, message in enumerate(definition.messages)
+        ]
+        self._fields = [FieldMap(message.fields | definition.fields) for message in definition.messages]
+        self._automaton = re2.Set.FullMatchSet()
+        for message in definition.messages:
+            self._automaton.Add(f"(?s:{message.pattern})")
+        self._automaton.Compile()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The groups of all its patterns."""
+        return frozenset(name for pattern in self._patterns for name in pattern.names)
+
+    def apply(self, messages: Sequence[str], raws: Sequence[dict[str, str]], ecs: Sequence[Ecs]) -> None:
+        """Add to the fields of events what their messages give."""
+        by_pattern: dict[int, list[int]] = defaultdict(list)
+        for index, message in enumerate(messages):
+            matching = self._automaton.Match(message.encode())
+            if matching:
+                by_pattern[min(matching)].append(index)
+        for number, indexes in by_pattern.items():
+            pattern, fields = self._patterns[number], self._fields[number]
+            for index, groups in zip(indexes, pattern.extract([messages[index] for index in indexes]), strict=True):
+                if groups is None:  # beyond the automaton's memory, say
+                    continue
+                raw = dict(zip(pattern.names, groups, strict=True))
+                for name in pattern.optional:
+                    if not raw[name]:
+                        del raw[name]
+                fields.apply(raw, ecs[index])
+                raws[index].update(raw)  # type: ignore[arg-type] # none of a matching line is None
+
+
+class TextParser:
+    """A parser of lines."""
+
+    __slots__ = (
+        "_absent",
+        "_content",
+        "_fields",
+        "_partial",
+        "_pattern",
+        "_program",
+        "_programs",
+        "_sources",
+        "_time",
+        "definition",
+        "name",
+    )
+
+    def __init__(
+        self,
+        definition: TextDefinition,
+        tables: Mapping[str, Mapping[str, tuple[str, ...]]],
+        programs: Mapping[str, ProgramParser],
+    ) -> None:
+        self.definition = definition
+        self.name = definition.name
+        self._pattern = compiled(definition.pattern, "pattern")
+        self._partial = PartialPattern(definition.partial) if definition.partial else None
+        self._absent = definition.absent
+        self._fields = FieldMap(definition.fields)
+        self._time = TimeMap(definition.time) if definition.time else None
+        self._sources = LogSourceMap(definition.logsources, tables)
+        self._program = definition.program
+        self._content = definition.content
+        self._programs = programs if definition.program else {}
+
+    def parse(self, lines: Sequence[Line], topic: LogSource | None, unparsed: Unparsed) -> list[Event]:
+        """The events of lines that the pattern takes; `unparsed` is told of the others."""
+        names, optional, absent = self._pattern.names, self._pattern.optional, self._absent
+        found: list[tuple[Line, dict[str, str], Ecs]] = []
+        for line, groups in zip(lines, self._pattern.extract([line.text for line in lines]), strict=True):
+            if groups is None:
+                self._unparsed(line, topic, unparsed)
+                continue
+            raw: dict[str, str] = dict(zip(names, groups, strict=True))  # type: ignore[arg-type]
+            for name in optional:
+                if not raw[name]:
+                    del raw[name]
+            if absent:
+                for name in names:
+                    if raw.get(name) in absent:
+                        del raw[name]
+            found.append((line, raw, {}))
+        for _, raw, ecs in found:
+            self._fields.apply(raw, ecs)
+        if self._programs:
+            self._apply_programs(found)
+        return [self._event(line, raw, ecs, topic, self.name) for line, raw, ecs in found]
+
+    def _apply_programs(self, found: list[tuple[Line, dict[str, str], Ecs]]) -> None:
+        by_program: dict[ProgramParser, list[tuple[str, dict[str, str], Ecs]]] = defaultdict(list)
+        for _, raw, ecs in found:
+            parser = self._programs.get(raw.get(self._program or "", ""))
+            if parser:
+                by_program[parser].append((raw.get(self._content or "", ""), raw, ecs))
+        for parser, rows in by_program.items():
+            parser.apply(*zip(*rows, strict=True))
+
+    def _event(self, line: Line, raw: dict[str, str], ecs: Ecs, topic: LogSource | None, name: str) -> Event:
+        flags = line.flags
+        time_us = None
+        if self._time:
+            time_us, noticed = self._time.apply(raw, ecs, line.reference_us)
+            flags += noticed
+        bindings = self._sources.bindings(raw, ecs, topic)
+        return Event(line.row, 0, raw, ecs, line.original, name, bindings, time_us, flags)
+
+    def _unparsed(self, line: Line, topic: LogSource | None, unparsed: Unparsed) -> None:
+        fields, stopped = self._partial.fields(line.text) if self._partial else ({}, 0)
+        raw = {name: text for name, text in fields.items() if text not in self._absent}
+        ecs: Ecs = {}
+        self._fields.apply(raw, ecs)
+        self._apply_programs([(line, raw, ecs)])
+        event = self._event(line, raw, ecs, topic, RAW)
+        unparsed(line, event, f"not of format {self.name}", stopped + line.skipped)

@@ -1,0 +1,226 @@
+"""The types that a definition can give a field: from what stood in the log to typed ECS values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from detector.events import JsonValue
+from detector.parsing.addresses import address, canonical_ip
+from detector.parsing.urls import authority_fields, split_request, url_fields
+
+Convert = Callable[[JsonValue, dict[str, JsonValue]], bool]
+"""Adds what a value (never None) stands for to the ECS fields; False if it is none of that type, and adds nothing."""
+
+_INT64 = 1 << 63
+_STRUCTURED_DATA_MAX = 64
+
+
+def _string(name: str) -> Convert:
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        ecs[name] = value
+        return True
+
+    return convert
+
+
+def _text(name: str) -> Convert:
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        if not isinstance(value, str) or not value:
+            return False
+        ecs[name] = value
+        return True
+
+    return convert
+
+
+def _last_segment(name: str) -> Convert:
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        if not isinstance(value, str) or "/" not in value:
+            return False
+        ecs[name] = value.rpartition("/")[2]
+        return True
+
+    return convert
+
+
+def _integer(value: JsonValue) -> int | None:
+    if isinstance(value, str):
+        digits = value.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):
+            return None
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not -_INT64 <= value < _INT64:
+        return None
+    return value
+
+
+def _int(name: str) -> Convert:
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        number = _integer(value)
+        if number is None:
+            return False
+        ecs[name] = number
+        return True
+
+    return convert
+
+
+def _float(name: str) -> Convert:
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, str | int | float)
+            or (isinstance(value, str) and "_" in value)
+        ):
+            return False
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            return False
+        if not math.isfinite(number):
+            return False
+        ecs[name] = number
+        return True
+
+    return convert
+
+
+def _bool(name: str) -> Convert:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        truth = value if isinstance(value, bool) else words.get(str(value).lower())
+        if truth is None:
+            return False
+        ecs[name] = truth
+        return True
+
+    return convert
+
+
+def _ip(name: str) -> Convert:
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        ip = canonical_ip(value) if isinstance(value, str) and len(value) < 64 else None
+        if ip is None:
+            return False
+        ecs[name] = ip
+        return True
+
+    return convert
+
+
+def _address(name: str) -> Convert:
+    names = f"{name}.address", f"{name}.ip", f"{name}.port", f"{name}.domain"
+
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        if not isinstance(value, str) or not value:
+            return False
+        ecs[names[0]] = value
+        ip, port, domain = address(value)
+        if ip is not None:
+            ecs[names[1]] = ip
+        if port is not None:
+            ecs[names[2]] = port
+        if domain is not None:
+            ecs[names[3]] = domain
+        return True
+
+    return convert
+
+
+def _url(_name: str) -> Convert:
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        if not isinstance(value, str) or not value:
+            return False
+        url_fields(value, ecs)
+        return True
+
+    return convert
+
+
+def _http_request(_name: str) -> Convert:
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        if not isinstance(value, str) or not value:
+            return False
+        method, url, version = split_request(value)
+        if method:
+            ecs["http.request.method"] = method
+        if version:
+            ecs["http.version"] = version
+            ecs["http.request.protocol"] = f"HTTP/{version}"
+        if url:
+            (authority_fields if method == "CONNECT" else url_fields)(url, ecs)
+        return True
+
+    return convert
+
+
+def _syslog_priority(_name: str) -> Convert:
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        priority = _integer(value)
+        if priority is None or not 0 <= priority <= 191:
+            return False
+        ecs["log.syslog.priority"] = priority
+        ecs["log.syslog.facility.code"], ecs["log.syslog.severity.code"] = divmod(priority, 8)
+        return True
+
+    return convert
+
+
+def _structured_data(name: str) -> Convert:
+    """Structured data of RFC 5424, 6.3: `name.ID.PARAM`, escapes resolved, the first 64 parameters."""
+
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        if not isinstance(value, str):
+            return False
+        at = added = 0
+        while at < len(value) and added < _STRUCTURED_DATA_MAX:
+            element, at = _until(value, at + 1, " ]")
+            while at < len(value) and value[at] == " " and added < _STRUCTURED_DATA_MAX:
+                key, at = _until(value, at + 1, '="]')
+                text, at = _quoted(value, at + 2)
+                ecs[f"{name}.{element}.{key}"] = text
+                added += 1
+            at += 1
+        return added > 0
+
+    return convert
+
+
+def _until(text: str, start: int, stops: str) -> tuple[str, int]:
+    end = start
+    while end < len(text) and text[end] not in stops:
+        end += 1
+    return text[start:end], end
+
+
+def _quoted(text: str, start: int) -> tuple[str, int]:
+    parts: list[str] = []
+    at = start
+    while at < len(text) and text[at] != '"':
+        if text[at] == "\\" and text[at + 1 : at + 2] in ('"', "\\", "]"):
+            at += 1
+        parts.append(text[at])
+        at += 1
+    return "".join(parts), at + 1
+
+
+TYPES: dict[str, Callable[[str], Convert]] = {
+    "value": _string,  # as it stands: text of a pattern, any JSON value
+    "text": _text,  # a string that is not empty
+    "last_segment": _last_segment,  # of a string with slashes: what follows the last
+    "int": _int,
+    "float": _float,
+    "bool": _bool,
+    "ip": _ip,
+    "address": _address,  # NAME.address, and .ip or .domain, .port
+    "url": _url,  # url.*
+    "http_request": _http_request,  # http.request.method, http.version, url.*
+    "syslog_priority": _syslog_priority,  # log.syslog.priority, .facility.code, .severity.code
+    "structured_data": _structured_data,  # NAME.ID.PARAM
+}
+"""Name of a type in a definition -> what makes the converter for an ECS name."""
+
+SPREADING = frozenset({"address", "url", "http_request", "syslog_priority", "structured_data"})
+"""Types that fill in several names; a null leaves no trace in these."""

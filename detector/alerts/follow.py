@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -17,6 +17,20 @@ Start = Literal["beginning", "end"] | int
 """Where to begin: at an end of the topic, or at the first alert since a time (Unix, milliseconds)."""
 
 _LOOK_FOR_PARTITIONS_S = 10.0
+_METADATA_MAX_AGE_MS = 30_000
+
+
+class Arrival(NamedTuple):
+    """A message of the alert topic.
+
+    place: "topic-partition@offset".
+    alert: None where the message is no JSON object.
+    latency_ms: from the timestamp of the alert's record to that of the message, where both are known.
+    """
+
+    place: str
+    alert: dict[str, Any] | None
+    latency_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +58,25 @@ class Filter:
         return not self.entity or self.entity.casefold() == str(entity.get("value", "")).casefold()
 
 
-def follow(config: Config, start: Start) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """Yield each alert as it comes, with its place ("topic-partition@offset"), for ever; None: not a JSON object.
+def follow(config: Config, start: Start) -> Iterator[Arrival]:
+    """Yield each alert as it comes, for ever; an outage of the cluster is waited out.
 
-    Raises KafkaSetupError where the cluster or the topic cannot be found.
+    Raises UnavailableError or KafkaSetupError where the cluster or the topic cannot be found at the start.
     """
     from kafka import KafkaConsumer
-    from kafka.errors import KafkaError
 
-    from detector.kafka.client import quiet_arguments
+    from detector.kafka.client import connect, quiet_arguments
 
     topic = config.output.alerts_topic
-    try:
-        consumer = KafkaConsumer(
-            **quiet_arguments(config.kafka, "alerts"),
-            group_id=None,
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-        )
-    except KafkaError as error:
-        servers = ", ".join(config.kafka.bootstrap_servers)
-        raise KafkaSetupError(f"kafka.bootstrap_servers: no broker answers at {servers} ({error})") from error
+    consumer = connect(
+        KafkaConsumer,
+        **quiet_arguments(config.kafka, "alerts"),
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        metadata_max_age_ms=_METADATA_MAX_AGE_MS,
+    )
     with closing(consumer):
         assigned: set[Any] = set()
         look_at = 0.0
@@ -78,7 +89,10 @@ def follow(config: Config, start: Start) -> Iterator[tuple[str, dict[str, Any] |
                 look_at = time.monotonic() + _LOOK_FOR_PARTITIONS_S
             for records in consumer.poll(timeout_ms=200).values():
                 for record in records:
-                    yield f"{record.topic}-{record.partition}@{record.offset}", _decode(record.value)
+                    alert = _decode(record.value)
+                    yield Arrival(
+                        f"{record.topic}-{record.partition}@{record.offset}", alert, _latency(alert, record.timestamp)
+                    )
 
 
 def _partitions(consumer: Any, topic: str) -> set[Any]:
@@ -112,6 +126,11 @@ def _decode(value: bytes | None) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return alert if isinstance(alert, dict) else None
+
+
+def _latency(alert: Mapping[str, Any] | None, timestamp_ms: int) -> float | None:
+    started = _part(alert or {}, "source").get("record_timestamp")
+    return timestamp_ms - started if isinstance(started, int) and started >= 0 else None
 
 
 def _part(alert: Mapping[str, Any], name: str) -> Mapping[str, Any]:

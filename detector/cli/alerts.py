@@ -48,18 +48,22 @@ def alerts(
     from detector.alerts.follow import Filter, follow
     from detector.alerts.render import line, use_color
     from detector.alerts.text import harmless_json
-    from detector.config_sources import load_config
+    from detector.cli.options import load_for_people
 
-    settings = load_config(config)
+    settings = load_for_people(config)
     wanted = Filter(level, rule, entity)
     color = use_color(sys.stdout)
     try:
-        for place, alert in follow(settings, begin or ("beginning" if from_beginning else "end")):
+        for place, alert, latency_ms in follow(settings, begin or ("beginning" if from_beginning else "end")):
             if alert is None:
                 print(f"detector: {place} is not an alert", file=sys.stderr)
             elif wanted.accepts(alert):
-                text = harmless_json(orjson.dumps(alert)).decode() if as_json else line(alert, color=color)
-                print(text, flush=True)
+                print(
+                    harmless_json(orjson.dumps(alert)).decode()
+                    if as_json
+                    else line(alert, color=color, latency_ms=latency_ms),
+                    flush=True,
+                )
     except BrokenPipeError:  # the reader has seen enough; the interpreter must not flush into the pipe again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -1,13 +1,35 @@
-"""Options that several commands share."""
+"""What several commands share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from detector.config import Config
 
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", envvar="DETECTOR_CONFIG", metavar="FILE", help="YAML file of settings."),
 ]
+
+
+def load_for_people(path: Path | None) -> Config:
+    """The settings, for a command that somebody watches: warnings of ours go to standard error as text.
+
+    kafka-python logs several lines for each attempt to connect; what comes of them is in the command's error.
+
+    Raises ConfigError.
+    """
+    import logging
+
+    from detector import logs
+    from detector.config import Log
+    from detector.config_sources import load_config
+
+    config = load_config(path)
+    logs.configure(Log(level="warning", format="console"))
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    return config

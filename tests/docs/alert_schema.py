@@ -61,7 +61,7 @@ _BOUNDS = """## Bounds
 | names of fields and selections | 256 bytes | cut |
 | `entity.value`, the message's key | 256 bytes | cut |
 | texts of `rule` | together 16 KiB | cut, `truncated` |
-| an alert, all of it escaped | 54 x `limits.max_alert_value_bytes` + 110 KiB | a dead letter where the topic takes less |
+| an alert, all of it escaped | 54 x `limits.max_alert_value_bytes` + 110 KiB | a dead letter if the topic takes less |
 """
 
 _DEAD_LETTERS = """## Dead letters

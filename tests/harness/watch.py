@@ -138,7 +138,7 @@ def read_alert(message: Any) -> Seen:
     value: bytes = message.value() or b""
     try:
         alert = orjson.loads(value)
-        identity, rule = str(alert["id"]), str(alert["rule"]["key"])
+        identity, rule = str(alert["id"]), str(alert["rule"]["id"])
         partition, offset = int(alert["source"]["partition"]), int(alert["source"]["offset"])
         detected = datetime.fromisoformat(alert["detected_at"]).timestamp()
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):

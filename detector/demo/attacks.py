@@ -15,6 +15,7 @@ from detector.demo.lines import Attack, Log, Stamp, Topic
 _NETWORKS = ("192.0.2", "198.51.100", "203.0.113")
 _BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
+_GUESSER = "Mozilla/5.0 (Hydra)"  # THC Hydra's own, which its users seldom change
 _GUESSED = ("admin", "oracle", "postgres", "test", "ubuntu", "git", "jenkins", "ftpuser", "guest", "hadoop")
 _SCANNERS = (
     "Mozilla/5.00 (Nikto/2.5.0) (Evasions:None) (Test:{:06d})",
@@ -60,6 +61,7 @@ class Campaigns:
         self._kind = Attack.WEB_SCANNER
         self._left = 0
         self._source = ""
+        self._by_web = False
 
     def line(self, stamp: Stamp) -> Log:
         """The next planted log, at the time of `stamp`."""
@@ -70,6 +72,8 @@ class Campaigns:
         number = self._number
         match self._kind:
             case Attack.CREDENTIAL_STUFFING:
+                if self._by_web:
+                    return self._web(stamp, "/login", 401, _GUESSER, "POST")
                 return self._guess(stamp, number)
             case Attack.WEB_SCANNER:
                 if number & 1:
@@ -95,6 +99,7 @@ class Campaigns:
             self._random.shuffle(self._kinds)
         self._kind = self._kinds.pop()
         self._left = _LENGTHS.get(self._kind, 1)
+        self._by_web = self._random.random() < 0.5
         self._source = f"{self._pick(_NETWORKS)}.{1 + int(self._random.random() * 254)}"
 
     def _web(self, stamp: Stamp, path: str, status: int, agent: str = _BROWSER, method: str = "GET") -> Log:

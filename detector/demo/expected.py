@@ -7,9 +7,12 @@ from detector.demo.lines import Attack
 _EXPLOIT = "attack.t1190"  # Exploit Public-Facing Application
 
 ALLOWED: dict[Attack, frozenset[str]] = {
-    # Brute Force, and Valid Accounts, which it is after
+    # Brute Force, Valid Accounts, which it is after, and the tool that a web log names
     Attack.CREDENTIAL_STUFFING: frozenset(
-        {"attack.t1110", "attack.t1110.001", "attack.t1110.003", "attack.t1110.004", "attack.t1078"}
+        {
+            *("attack.t1110", "attack.t1110.001", "attack.t1110.003", "attack.t1110.004", "attack.t1078"),
+            *("attack.t1595.002", "attack.t1595.003"),
+        }
     ),
     # Active Scanning, and what a scanner looks for: files with credentials
     Attack.WEB_SCANNER: frozenset(

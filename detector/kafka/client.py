@@ -104,6 +104,16 @@ def security(settings: Security) -> dict[str, Any]:
     return result
 
 
+def secrets(settings: Security) -> list[str]:
+    """The values that must be shown nowhere.
+
+    Raises:
+        ConfigError: the file of the SASL password cannot be read.
+    """
+    used = security(settings)
+    return [used[name] for name in ("ssl_password", "sasl_plain_password") if used.get(name)]
+
+
 def _password(settings: Security) -> str:
     file = settings.sasl_password_file
     if file is None:

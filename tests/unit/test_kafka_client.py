@@ -65,3 +65,23 @@ class TestSecurity:
 
         with pytest.raises(ConfigError, match=r"cannot read .*none.*mount the secret"):
             client.security(settings)
+
+
+class TestSecrets:
+    def test_all(self, tmp_path: Path) -> None:
+        """The passwords of key and of SASL are secrets, also the one that lies in a file."""
+        file = tmp_path / "password"
+        file.write_text("of-the-file\n")
+        settings = Security(
+            protocol="SASL_SSL",
+            sasl_mechanism="PLAIN",
+            sasl_username="u",
+            sasl_password_file=file,
+            ssl_password="of-the-key",  # type: ignore[arg-type]
+        )
+
+        assert client.secrets(settings) == ["of-the-key", "of-the-file"]
+
+    def test_none(self) -> None:
+        """Without TLS and SASL there are none."""
+        assert client.secrets(Security()) == []

@@ -131,6 +131,9 @@ last_tick = _gauge("last_tick_timestamp_seconds", "When the main loop last turne
 rules_loaded = _gauge("rules_loaded", "Rules in the running rule set.")
 rules_refused = _gauge("rules_refused", "Rules that could not be loaded.")
 assigned_partitions = _gauge("assigned_partitions", "Partitions that this replica reads.")
+partitions_stopped = _gauge(
+    "partitions_stopped", "Partitions that are not read, since their committed offset does not exist."
+)
 certificate_expiry = _gauge(
     "certificate_expiry_timestamp_seconds", "Until when the client's certificate is valid, Unix time; 0 without one."
 )

@@ -147,7 +147,7 @@ class TestToken:
 class TestReading:
     def test_alert(self) -> None:
         """Id, rule and coordinates are taken from an alert's JSON."""
-        value = {"id": "i", "rule": {"key": "r"}, "source": {"partition": 1, "offset": 2}, "original": {"text": A}}
+        value = {"id": "i", "rule": {"id": "r"}, "source": {"partition": 1, "offset": 2}, "original": {"text": A}}
         text = orjson.dumps(value | {"detected_at": "1970-01-01T00:00:01.500000Z"})
         read = read_alert(SimpleNamespace(value=lambda: text))
 

@@ -59,12 +59,9 @@ class Stage(StrEnum):
 class Phase(StrEnum):
     """A part of a window's way, as `window_duration` measures it."""
 
-    READ = "read"  # gathering: from the first fetch to the window
     PARSE = "parse"
     DETECT = "detect"
-    TRANSIT = "transit"  # from the end of the task to the driver
-    DELIVER = "deliver"  # until the brokers acknowledged
-    COMMIT = "commit"
+    DELIVER = "deliver"  # from its arrival in the driver until its offsets are committed
 
 
 class EpochEnd(StrEnum):

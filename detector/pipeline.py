@@ -1,0 +1,273 @@
+"""From a window of records to what it causes: the pure function in the middle of everything.
+
+The service, the back-fill and the tests call the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from detector.alerts.dead_letters import dead_letter, decode_headers
+from detector.alerts.encoding import encode
+from detector.config import Config, InputTopic, Level, Limits
+from detector.events import Event, LogSource
+from detector.failpoints import failpoint
+from detector.metrics import DeadLetterReason
+from detector.parsing.registry import Failure, Parsers, ParserSource, compile_parsers
+from detector.sigma.loading import compile_rules
+from detector.sigma.ruleset import RuleSet
+from detector.sigma.source import RuleSource
+from detector.window import Broken, Counts, Message, SpanResult, Window, WindowResult
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """All that a pipeline is made of, as values: it travels to the workers, each of which compiles it once.
+
+    sha: names it; two specs with the same are equal.
+    """
+
+    topics: tuple[InputTopic, ...]
+    limits: Limits
+    min_level: Level
+    rules: tuple[RuleSource, ...]
+    parsers: tuple[ParserSource, ...]
+    values: dict[str, list[str]]
+    sha: str
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        rules: tuple[RuleSource, ...],
+        parsers: tuple[ParserSource, ...],
+        values: dict[str, list[str]],
+    ) -> Spec:
+        """The spec of a configuration and the sources that it names."""
+        parts = (config.input.topics, config.limits, config.output.min_level, rules, parsers, values)
+        sha = hashlib.sha256(repr(parts).encode()).hexdigest()
+        return cls(config.input.topics, config.limits, config.output.min_level, rules, parsers, values, sha)
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What some records of a window caused; `evaluated` are their rows that gave at least one event."""
+
+    messages: list[Message] = field(default_factory=list)
+    evaluated: list[int] = field(default_factory=list)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, other: _Outcome) -> _Outcome:
+        self.messages += other.messages
+        self.evaluated += other.evaluated
+        self.counts.update(other.counts)
+        self.seconds = {name: self.seconds.get(name, 0.0) + value for name, value in other.seconds.items()}
+        return self
+
+
+class Pipeline:
+    """Parses, detects and encodes; holds no state between windows."""
+
+    __slots__ = ("_limits", "_min_severity", "_topics", "parsers", "rules")
+
+    def __init__(self, spec: Spec) -> None:
+        self.parsers: Parsers = compile_parsers(spec.parsers, limits=spec.limits)
+        self.rules: RuleSet = compile_rules(spec.rules, values=spec.values, limits=spec.limits)
+        self._topics = {topic.name: topic for topic in spec.topics}
+        self._limits = spec.limits
+        self._min_severity = spec.min_level.severity
+
+    def run(self, window: Window) -> WindowResult:
+        """Everything that a window causes, whatever its records are: nothing that they hold raises."""
+        outcome = _Outcome()
+        for topic, rows in _rows_by_topic(window):
+            part = _Part(window, self._topics[topic], rows)
+            outcome.add(self._isolated(part))
+            outcome.counts["bytes", topic] += part.value_bytes
+        outcome.messages += [_broken(broken) for broken in window.broken]
+        failpoint("in_pipeline")
+        return WindowResult(
+            spans=_balance(window, outcome),
+            messages=tuple(outcome.messages),
+            counts=_counts(outcome.counts),
+            seconds=dict(outcome.seconds),
+        )
+
+    def _isolated(self, part: _Part) -> _Outcome:
+        """Evaluate; where something raises, halve the records until the ones that do stand alone."""
+        try:
+            return self._evaluate(part)
+        except Exception as error:  # noqa: BLE001 -- whatever a record provokes must not stop the others
+            if len(part.rows) > 1:
+                middle = len(part.rows) // 2
+                return self._isolated(part.slice(0, middle)).add(self._isolated(part.slice(middle, None)))
+            return self._poison(part, error)
+
+    def _evaluate(self, part: _Part, *, careful: bool = False) -> _Outcome:
+        """Parse and detect.
+
+        careful: a rule that raises is left out and its record copied to the dead letters; the other rules run.
+        """
+        outcome = _Outcome()
+        started = time.perf_counter()
+        topic = part.topic
+        logsource = LogSource(**topic.logsource.model_dump()) if topic.logsource else None
+        parsed = self.parsers.parse(part.records, format=topic.format, logsource=logsource, limits=self._limits)
+        parsed_at = time.perf_counter()
+        for event in parsed.events:
+            self._detect(event, part, outcome, careful=careful)
+            outcome.counts["events", event.format] += 1
+        for failure in parsed.failures:
+            outcome.messages.append(part.dead_letter(failure))
+            if failure.reason is DeadLetterReason.UNPARSED:
+                outcome.counts["unparsed", topic.name] += 1
+        outcome.evaluated = [int(part.rows[row]) for row in {event.record for event in parsed.events}]
+        outcome.seconds["parse"] = parsed_at - started
+        outcome.seconds["detect"] = time.perf_counter() - parsed_at
+        return outcome
+
+    def _detect(self, event: Event, part: _Part, outcome: _Outcome, *, careful: bool) -> None:
+        for rule, views in self.rules.bound_to(event):
+            try:
+                if not rule.matches(views):
+                    continue
+                outcome.counts["matches", rule.key] += 1
+                if rule.level.severity < self._min_severity:
+                    continue
+                offset, timestamp_ms, partition = part.coordinates(event.record)
+                message = encode(
+                    rule,
+                    rule.explain(views),
+                    event,
+                    topic=part.topic.name,
+                    partition=partition,
+                    offset=offset,
+                    timestamp_ms=timestamp_ms,
+                    ruleset_sha=self.rules.sha,
+                    detected_at_us=time.time_ns() // 1000,
+                    limits=self._limits,
+                )
+            except Exception as error:
+                if not careful:
+                    raise
+                outcome.counts["errors", "detect"] += 1
+                detail = f"rule {rule.key} ({rule.path}): {_describe(error)}"
+                failure = Failure(event.record, event.ordinal, DeadLetterReason.POISON, detail, None, evaluated=True)
+                outcome.messages.append(part.dead_letter(failure))
+            else:
+                outcome.messages.append(message)
+
+    def _poison(self, part: _Part, error: Exception) -> _Outcome:
+        """One record on which something raised: without the rule that did, else as a dead letter alone."""
+        try:
+            return self._evaluate(part, careful=True)
+        except Exception:  # noqa: BLE001 -- not a rule, then: the parser; `error` says what
+            failure = Failure(0, None, DeadLetterReason.POISON, _describe(error), None, evaluated=False)
+            outcome = _Outcome(messages=[part.dead_letter(failure)])
+            outcome.counts["errors", "parse"] += 1
+            return outcome
+
+
+class _Part:
+    """Some records of one topic of a window; `rows` are their rows in the window."""
+
+    __slots__ = ("_columns", "_window", "records", "rows", "topic")
+
+    def __init__(self, window: Window, topic: InputTopic, rows: np.ndarray) -> None:
+        self._window = window
+        self.topic = topic
+        self.rows = rows
+        whole = len(rows) == window.records.num_rows
+        self.records: pa.RecordBatch = window.records if whole else window.records.take(pa.array(rows))
+        self._columns = tuple(self.records.column(name).to_numpy() for name in ("offset", "timestamp", "span"))
+
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of the values."""
+        return int(pc.sum(pc.binary_length(self.records.column("value"))).as_py() or 0)
+
+    def slice(self, start: int, end: int | None) -> _Part:
+        """A part of the part."""
+        return _Part(self._window, self.topic, self.rows[start:end])
+
+    def coordinates(self, row: int) -> tuple[int, int, int]:
+        """Offset, timestamp in milliseconds, partition."""
+        offsets, timestamps, spans = self._columns
+        return int(offsets[row]), int(timestamps[row]), self._window.spans[int(spans[row])].partition
+
+    def dead_letter(self, failure: Failure) -> Message:
+        """The copy of a record that says what is wrong with it."""
+        row = failure.record
+        offset, timestamp_ms, partition = self.coordinates(row)
+        return dead_letter(
+            failure.reason,
+            failure.detail,
+            topic=self.topic.name,
+            partition=partition,
+            offset=offset,
+            timestamp_ms=timestamp_ms,
+            key=self.records.column("key")[row].as_py(),
+            value=self.records.column("value")[row].as_py(),
+            headers=decode_headers(self.records.column("headers")[row].as_py()),
+            ordinal=failure.ordinal,
+            position=failure.position,
+        )
+
+
+def _rows_by_topic(window: Window) -> list[tuple[str, np.ndarray]]:
+    spans = window.records.column("span").to_numpy()
+    names = np.array([span.topic for span in window.spans])
+    if not len(spans):
+        return []
+    return [(str(name), np.flatnonzero(names[spans] == name)) for name in dict.fromkeys(names[np.unique(spans)])]
+
+
+def _balance(window: Window, outcome: _Outcome) -> tuple[SpanResult, ...]:
+    spans = window.records.column("span").to_numpy()
+    read = np.bincount(spans, minlength=len(window.spans))
+    evaluated = np.bincount(spans[np.array(outcome.evaluated, np.int64)], minlength=len(window.spans))
+    broken = Counter[tuple[str, int]]()
+    for part in window.broken:
+        broken[part.topic, part.partition] += part.records
+    return tuple(
+        SpanResult(
+            span,
+            evaluated=int(evaluated[index]),
+            rejected=int(read[index] - evaluated[index]) + broken[span.topic, span.partition],
+        )
+        for index, span in enumerate(window.spans)
+    )
+
+
+def _broken(part: Broken) -> Message:
+    """What could not even be decoded, as it was stored."""
+    return dead_letter(
+        DeadLetterReason.UNDECODABLE,
+        f"{part.reason}; {part.records} records at offsets {part.start} to {part.end - 1}, as they were stored",
+        topic=part.topic,
+        partition=part.partition,
+        offset=part.start,
+        timestamp_ms=-1,
+        key=None,
+        value=part.raw,
+        headers=(),
+    )
+
+
+def _counts(counter: Counter[tuple[str, str]]) -> Counts:
+    counts = Counts()
+    for (name, label), value in counter.items():
+        getattr(counts, name)[label] = value
+    return counts
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

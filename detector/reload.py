@@ -1,0 +1,129 @@
+"""The rules and parsers that run, and their successors when files change."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+import structlog
+import watchfiles
+
+from detector import metrics
+from detector.config import Config
+from detector.errors import DetectorError, RuleError
+from detector.metrics import ReloadResult, Stage
+from detector.parsing.registry import RAW, compile_parsers
+from detector.parsing.registry import read_sources as read_parser_sources
+from detector.pipeline import Spec
+from detector.resources import builtin
+from detector.sigma.loading import compile_rules
+from detector.sigma.ruleset import RuleSet
+from detector.sigma.source import read_sources, read_values
+
+DEBOUNCE_MS = 500
+"""Files that change together, as in a checkout or a Kubernetes volume, make one new set."""
+
+log = structlog.get_logger()
+
+
+class Reloader:
+    """Loads what the configuration names, and again whenever its files change, while it is entered.
+
+    spec: the set that runs; another takes over only in `take`, between two epochs. levels: of its rules, by key.
+    formats: names that an event's format can have.
+
+    Raises:
+        DetectorError: nothing can be loaded.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.formats: list[str] = []
+        self._use(*load(config))
+        self._next: tuple[Spec, RuleSet] | None = None
+        self._folders = _folders(config) if config.rules.watch else []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="reload", daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._folders:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        if self._folders:
+            self._thread.join(2.0)
+
+    @property
+    def pending(self) -> bool:
+        """Whether another set waits for the next epoch."""
+        return self._next is not None
+
+    def take(self) -> Spec:
+        """Let the set that waits, if one does, be the one that runs."""
+        if self._next is not None:
+            following, self._next = self._next, None
+            self._use(*following)
+            metrics.rule_reloads.labels(ReloadResult.SUCCESS).inc()
+        return self.spec
+
+    def _use(self, spec: Spec, rules: RuleSet) -> None:
+        self.spec = spec
+        self.formats = [*compile_parsers(spec.parsers, limits=spec.limits).definitions, RAW]
+        self.levels = {rule.key: rule.level for rule in rules.rules}
+        metrics.preset_rules(self.levels, rules.sha, len(rules.refused))
+        for refused in rules.refused:
+            log.warning("a rule is refused, the others run", where=refused.where, reason=refused.message)
+        log.info("rules loaded", rules=len(rules.rules), refused=len(rules.refused), ruleset=rules.sha)
+
+    def _watch(self) -> None:
+        watch = watchfiles.watch(
+            *self._folders, stop_event=self._stop, debounce=DEBOUNCE_MS, rust_timeout=500, raise_interrupt=False
+        )
+        for _changes in watch:
+            try:
+                spec, rules = load(self._config)
+            except (DetectorError, OSError) as error:
+                metrics.rule_reloads.labels(ReloadResult.FAILURE).inc()
+                metrics.errors.labels(Stage.RELOAD).inc()
+                log.error("the changed rules cannot be loaded, the old ones go on", error=str(error))  # noqa: TRY400
+                continue
+            self._next = (spec, rules) if spec.sha != self.spec.sha else None
+
+
+def load(config: Config) -> tuple[Spec, RuleSet]:
+    """Read and compile the rules and parsers that the configuration names.
+
+    Raises:
+        DetectorError: a path or the values file cannot be read, a parser is wrong, or there are rules but none loads.
+    """
+    settings = config.rules
+    folders = ([builtin("sigma")] if settings.builtin else []) + list(settings.paths)
+    sources = read_sources(folders, config.limits)
+    parsers = read_parser_sources(settings.parser_paths)
+    values = read_values(settings.values_file, config.limits)
+    rules = compile_rules(sources, values=values, limits=config.limits)
+    if sources and not rules.rules:
+        raise RuleError(
+            f"none of {len(rules.refused)} rules can be loaded; the first: {rules.refused[0]}",
+            where=", ".join(map(str, folders)),
+        )
+    compiled = compile_parsers(parsers, limits=config.limits)
+    for error in compiled.errors:
+        log.warning("a parser is refused, the others work", where=error.where, reason=error.message)
+    for topic in config.input.topics:
+        compiled.check_format(topic.format)
+    return Spec.of(config, sources, parsers, values), rules
+
+
+def _folders(config: Config) -> list[Path]:
+    """What to watch: folders, because Kubernetes changes a mounted file by swapping a link beside it."""
+    settings = config.rules
+    files = [settings.values_file] if settings.values_file else []
+    paths: Iterable[Path] = [*settings.paths, *settings.parser_paths, *files]
+    if settings.builtin:
+        paths = [builtin("sigma"), builtin("parsers"), *paths]
+    return sorted({path if path.is_dir() else path.parent for path in paths})

@@ -1,0 +1,71 @@
+"""The one place that touches private parts of Ray (read in 2.60.0).
+
+Each part is looked for before it is set; one that is gone is named, counted and logged, and the service runs on,
+slower or less bounded.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ray.data import DataContext, Dataset
+from ray.data._internal.execution.backpressure_policy import ENABLED_BACKPRESSURE_POLICIES
+from ray.data._internal.execution.backpressure_policy.backpressure_policy import BackpressurePolicy
+
+POLL_INTERVAL_S = 0.01
+"""How often the executor looks for finished blocks: latency against the driver's CPU (decision 004)."""
+
+LIMITS_INTERVAL_S = 0.02
+"""How often the executor looks at the cluster's resources: readers but the first start that much later."""
+
+MAX_WAITING_WINDOWS = 4
+"""Window results that may wait for the driver before readers stop reading."""
+
+_EXECUTION = "ray.data._internal.execution"
+_CONSTANTS: tuple[tuple[str, str | None, str, float], ...] = (
+    (f"{_EXECUTION}.streaming_executor_state", None, "WAIT_FOR_TASK_COMPLETION_TIMEOUT_S", POLL_INTERVAL_S),
+    (f"{_EXECUTION}.resource_manager", "ResourceManager", "GLOBAL_LIMITS_UPDATE_INTERVAL_S", LIMITS_INTERVAL_S),
+)
+
+
+class WaitingWindows(BackpressurePolicy):  # type: ignore[misc]
+    """Back-pressure by count: Ray's own policies count bytes, and window results are tiny."""
+
+    def max_task_output_bytes_to_read(self, op: Any) -> int | None:
+        """0 while enough results wait for the driver, else no limit of ours."""
+        return 0 if self._topology[op].total_enqueued_output_blocks() >= MAX_WAITING_WINDOWS else None
+
+
+def apply(context: DataContext) -> tuple[str, ...]:
+    """Set the constants for this process and the policy for `context`.
+
+    Returns:
+        The names of the private parts that this release of Ray no longer has.
+    """
+    missing = []
+    for module, owner, name, value in _CONSTANTS:
+        target: Any = importlib.import_module(module)
+        target = getattr(target, owner, None) if owner else target
+        if hasattr(target, name):
+            setattr(target, name, value)
+        else:
+            missing.append(f"{module}.{name}")
+    context.set_config("backpressure_policies.enabled", [*ENABLED_BACKPRESSURE_POLICIES, WaitingWindows])
+    return tuple(missing)
+
+
+def operators(dataset: Dataset) -> tuple[str, ...]:
+    """The names of the tasks that Ray makes of a Dataset, in order, its inputs left out.
+
+    Reading and evaluating must be one (fused): unfused, the readers hold all CPU slots and nothing is ever evaluated.
+    """
+    from ray.data._internal.logical.optimizers import get_execution_plan
+
+    plan, _callbacks = get_execution_plan(dataset._logical_plan)  # noqa: SLF001
+    names: list[str] = []
+    operator = plan.dag
+    while operator.input_dependencies:
+        names.append(operator.name)
+        (operator,) = operator.input_dependencies
+    return tuple(reversed(names))

@@ -1,0 +1,209 @@
+"""Find the record that kills a worker: a crash of native code, a kernel that never returns.
+
+A partition whose reader died twice without progress is read here. A child process, with bounds-checked kernels and a
+time limit for each record, says which record it begins before it begins it. One on which it dies or stalls becomes a
+dead letter, and reading goes on behind it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import IO, Any, Self
+
+from kafka import TopicPartition
+
+from detector import config
+from detector.alerts.dead_letters import dead_letter, decode_headers
+from detector.kafka.reader import Reader
+from detector.metrics import DeadLetterReason
+from detector.pipeline import Pipeline, Spec
+from detector.window import Counts, Span, SpanResult, Window, WindowResult, from_row, merge, to_row
+
+RECORD_S = 5.0
+"""How long one record may take; a thousand times what a slow one does."""
+
+START_S = 60.0
+"""How long a child may take to start, compile and fetch."""
+
+YIELD_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Read `partition` record by record from `start` to `end`; None: to where it ends now, within a window."""
+
+    spec: Spec
+    kafka: config.Kafka
+    input: config.Input
+    partition: TopicPartition
+    start: int
+    end: int | None = None
+
+
+class ChildError(Exception):
+    """A child died or stalled while it did not work on a record."""
+
+
+def isolated(order: Order) -> Iterator[WindowResult]:
+    """Results of one partition, each beginning where the one before it ended, until the order's end.
+
+    Raises:
+        ChildError: the partition cannot be read at all.
+    """
+    waiting: list[WindowResult] = []
+    last = time.monotonic()
+    for result in _results(order):
+        waiting.append(result)
+        if time.monotonic() - last > YIELD_S:
+            yield merge(waiting)
+            waiting, last = [], time.monotonic()
+    if waiting:
+        yield merge(waiting)
+
+
+def _results(order: Order) -> Iterator[WindowResult]:
+    while order.end is None or order.start < order.end:
+        with _Child(order) as child:
+            begun: Window | None = None
+            while True:
+                kind, value = child.receive(RECORD_S if begun else START_S)
+                if kind == "limit":
+                    order = replace(order, end=value)
+                elif kind == "begin":
+                    begun = from_row(value)
+                elif kind == "done":
+                    begun = None
+                    order = replace(order, start=value.spans[0].span.end)
+                    yield value
+                else:
+                    break
+        if kind == "end":
+            return
+        if begun is None:
+            raise ChildError(f"{order.partition.topic}-{order.partition.partition}: the process that isolates {value}")
+        result = _poison(begun, f"the process that evaluated it {value}")
+        order = replace(order, start=result.spans[0].span.end)
+        yield result
+
+
+class _Child:
+    """A child process; each message from it is a length and a pickled pair (kind, value)."""
+
+    def __init__(self, order: Order) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=True
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._output = self._process.stdout.fileno()
+        pickle.dump(order, self._process.stdin)
+        self._process.stdin.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def receive(self, timeout_s: float) -> tuple[str, Any]:
+        """The next message; ("dead", what happened) when there is none in time or ever."""
+        deadline = time.monotonic() + timeout_s
+        header = self._read(8, deadline)
+        body = self._read(int.from_bytes(header), deadline) if header else None
+        if body:
+            message: tuple[str, Any] = pickle.loads(body)  # noqa: S301 -- our own process wrote it
+            return message
+        if time.monotonic() >= deadline:
+            return "dead", f"took longer than {timeout_s:.0f} s"
+        return "dead", f"ended with exit code {self._process.wait()}"
+
+    def _read(self, size: int, deadline: float) -> bytes | None:
+        data = b""
+        while len(data) < size:
+            ready, _, _ = select.select([self._output], [], [], max(0.0, deadline - time.monotonic()))
+            chunk = os.read(self._output, size - len(data)) if ready else b""
+            if not chunk:
+                return None
+            data += chunk
+        return data
+
+
+def _poison(window: Window, detail: str) -> WindowResult:
+    (span,) = window.spans
+    record = window.records.to_pylist()[0]
+    letter = dead_letter(
+        DeadLetterReason.POISON,
+        detail,
+        topic=span.topic,
+        partition=span.partition,
+        offset=record["offset"],
+        timestamp_ms=record["timestamp"],
+        key=record["key"],
+        value=record["value"],
+        headers=decode_headers(record["headers"]),
+    )
+    return WindowResult((SpanResult(span, 0, span.consumed),), (letter,), Counts(errors={"detect": 1}))
+
+
+def _main(order: Order, output: IO[bytes]) -> None:
+    """In the child: do as ordered, and say so record by record."""
+
+    def say(kind: str, value: Any) -> None:
+        body = pickle.dumps((kind, value), 5)
+        output.write(len(body).to_bytes(8) + body)
+        output.flush()
+
+    pipeline = Pipeline(order.spec)
+    reader = Reader(order.kafka, order.input, {order.partition: order.start}, isolate=True)
+    position, end = order.start, order.end
+    while end is None or position < end:
+        window = reader.read(timeout_s=1.0, linger_s=0.0)
+        if end is None and window.spans:
+            end = min(window.spans[0].end_offset, order.start + order.input.max_window_records)
+            say("limit", end)
+        for single in singles(window):
+            say("begin", to_row(single))
+            say("done", pipeline.run(single))
+            position = single.spans[0].end
+    say("end", None)
+
+
+def singles(window: Window) -> Iterator[Window]:
+    """A window of one partition as windows of one record (or one broken part) each, contiguous."""
+    if not window.spans or window.spans[0].start == window.spans[0].end:
+        return
+    (span,) = window.spans
+    offsets = window.records.column("offset").to_pylist()
+    parts: list[tuple[int, int, Any]] = [(offset, offset + 1, row) for row, offset in enumerate(offsets)]
+    parts += [(broken.start, broken.end, broken) for broken in window.broken]
+    position, left = span.start, span.consumed
+    for index, (_, end, part) in enumerate(sorted(parts, key=lambda item: item[:2])):
+        last = index == len(parts) - 1
+        end = span.end if last else end  # noqa: PLW2901 -- what lies behind the last record belongs to it
+        consumed = left if last else 1 if isinstance(part, int) else part.records
+        left -= consumed
+        records = window.records.slice(part, 1) if isinstance(part, int) else window.records.slice(0, 0)
+        broken = () if isinstance(part, int) else (part,)
+        yield Window((replace(span, start=position, end=end, consumed=consumed),), records, broken)
+        position = end
+    if not parts:
+        yield Window(
+            (Span(span.topic, span.partition, span.start, span.end, span.consumed, span.end_offset),), window.records
+        )
+
+
+if __name__ == "__main__":
+    # What other code prints must not come between the messages.
+    messages = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    _main(pickle.load(sys.stdin.buffer), messages)  # noqa: S301 -- our own process wrote it

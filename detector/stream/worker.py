@@ -1,0 +1,141 @@
+"""What runs inside a Ray task: read windows and evaluate them, one process a reader, for the length of an epoch."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import ray
+from kafka import TopicPartition
+
+from detector import config
+from detector.failpoints import failpoint
+from detector.kafka.reader import Reader
+from detector.pipeline import Pipeline
+from detector.stream.isolation import Order, isolated
+from detector.stream.tickets import Ticket
+from detector.window import WindowResult, from_row, to_row
+
+HEARTBEAT_S = 1.0
+"""A reader yields at least this often, so that neither the driver's loop nor its look at dead readers starves."""
+
+TICKET_CHECK_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderTask:
+    """What one reader does in one epoch.
+
+    starts: fetch position of each of its partitions.
+    suspects: partitions that are first read record by record in a child process.
+    """
+
+    reader: int
+    epoch: int
+    starts: Mapping[TopicPartition, int]
+    suspects: frozenset[TopicPartition]
+    spec_sha: str
+    kafka: config.Kafka
+    input: config.Input
+    linger_s: float
+    max_age_s: float
+    max_windows: int
+    tickets: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A window result as it reaches the driver.
+
+    pid, node: the reader's process. result: None in a reader's first row, which only names its process.
+    """
+
+    reader: int
+    pid: int
+    node: str
+    result: WindowResult | None
+    reachable: bool = True
+
+
+def read(task: ReaderTask) -> Iterator[pa.Table]:
+    """Yield one row for each window, until the epoch's age, its number of windows, or the end of its ticket."""
+    pipeline(task.spec_sha, task.tickets)  # compiled before anything is read
+    yield _row(task, None)
+    if not task.starts:
+        return
+    ticket = Ticket(task.tickets, task.epoch)
+    deadline = time.monotonic() + task.max_age_s
+    windows = 0
+    starts = dict(task.starts)
+    for partition in task.suspects:
+        spec = ray.get(task.tickets.spec.remote(task.spec_sha))
+        for result in isolated(Order(spec, task.kafka, task.input, partition, starts[partition])):
+            starts[partition] = result.spans[0].span.end
+            yield _row(task, result)
+    reader = Reader(task.kafka, task.input, starts)
+    try:
+        last = time.monotonic()
+        while windows < task.max_windows and time.monotonic() < deadline and ticket.valid:
+            window = reader.read(TICKET_CHECK_S, task.linger_s)
+            now = time.monotonic()
+            if window.spans and (window.records.num_rows or _moved(window.spans) or now - last >= HEARTBEAT_S):
+                failpoint("after_poll")
+                last = now
+                windows += 1
+                yield to_row(window, task=_describe(task), reachable=reader.reachable)
+    finally:
+        reader.close()
+
+
+def evaluate(row: pa.Table, *, spec_sha: str, tickets: Any) -> pa.Table:
+    """Make a window's row into its result's: fused with `read`, so it runs in the same task."""
+    if "done" in row.column_names:
+        return row
+    window = from_row(row)
+    result = pipeline(spec_sha, tickets).run(window)
+    reader, pid, node = pickle.loads(row["task"][0].as_py())  # noqa: S301 -- our own process wrote it
+    return _table(Row(reader, pid, node, result, row["reachable"][0].as_py()))
+
+
+@ray.remote  # type: ignore[untyped-decorator]
+def warm_process(spec_sha: str, tickets: Any) -> None:
+    """Be a process that has compiled."""
+    pipeline(spec_sha, tickets)
+
+
+def unpack(table: pa.Table) -> list[Row]:
+    """The rows that a block holds."""
+    return [pickle.loads(value) for value in table["done"].to_pylist()]  # noqa: S301 -- our own workers wrote it
+
+
+def pipeline(sha: str, tickets: Any) -> Pipeline:
+    """The pipeline of that spec, compiled once in this process."""
+    found = _pipelines.get(sha)
+    if found is None:
+        _pipelines.clear()  # a process runs one spec at a time
+        found = _pipelines[sha] = Pipeline(ray.get(tickets.spec.remote(sha)))
+    return found
+
+
+_pipelines: dict[str, Pipeline] = {}
+
+
+def _moved(spans: Any) -> bool:
+    return any(span.end > span.start for span in spans)
+
+
+def _describe(task: ReaderTask) -> bytes:
+    return pickle.dumps((task.reader, os.getpid(), ray.get_runtime_context().get_node_id()))
+
+
+def _row(task: ReaderTask, result: WindowResult | None) -> pa.Table:
+    return _table(Row(task.reader, os.getpid(), ray.get_runtime_context().get_node_id(), result))
+
+
+def _table(row: Row) -> pa.Table:
+    return pa.table({"done": pa.array([pickle.dumps(row, 5)], pa.binary())})

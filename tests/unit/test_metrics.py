@@ -1,6 +1,7 @@
 """The metrics: names, bounded labels, series that exist from the start."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
@@ -40,6 +41,15 @@ class TestDeclarations:
         assert family.name.startswith("detector_")
         assert not family.name.endswith(("_count", "_sum", "_bucket", "_total"))
         assert family.documentation.endswith(".")
+
+    @pytest.mark.parametrize("name", OWN)
+    def test_each_is_set(self, name: str) -> None:
+        """Every metric that is declared is set somewhere: none is shown and stays at zero for ever."""
+        package = Path(metrics.__file__).parent
+        others = [path.read_text() for path in package.rglob("*.py") if path.name != "metrics.py"]
+        helpers = "".join(Path(metrics.__file__).read_text().partition("def preset_rules")[1:])
+
+        assert any(f"metrics.{name}" in text for text in others) or f"{name}." in helpers
 
     def test_process(self) -> None:
         """Memory, open files and garbage collection of the process are there too."""

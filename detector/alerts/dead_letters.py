@@ -150,13 +150,21 @@ def decode_headers(wire: bytes | None) -> Headers:
     The format: a count, then for each header the length of its name, the name, the length of its value (-1: null) and
     the value; numbers are zigzag varints (https://kafka.apache.org/documentation/#recordheader).
 
-    Raises ValueError where the bytes end early or a number makes no sense.
+    Brokers do not look into headers, so that these bytes may be anything: what is not of this format is kept as it is,
+    as the value of one header, `detector.headers`.
     """
     if wire is None:
         return ()
+    try:
+        return _decoded(wire)
+    except ValueError:
+        return (("detector.headers", wire),)
+
+
+def _decoded(wire: bytes) -> Headers:
     count, at = _varint(wire, 0)
     if not 0 <= count <= len(wire):
-        raise ValueError(f"a record with {count} headers in {len(wire)} bytes")
+        raise ValueError(f"{count} headers in {len(wire)} bytes")
     headers = []
     for _ in range(count):
         name, at = _chunk(wire, at)
@@ -164,6 +172,8 @@ def decode_headers(wire: bytes | None) -> Headers:
             raise ValueError("a header without a name")
         value, at = _chunk(wire, at)
         headers.append((name.decode(errors="replace"), value or b""))
+    if at != len(wire):
+        raise ValueError(f"bytes after the last header, from {at}")
     return tuple(headers)
 
 
@@ -175,7 +185,7 @@ def _varint(wire: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return (number >> 1) ^ -(number & 1), index + 1
         shift += 7
-    raise ValueError(f"a length in the record headers that does not end, at byte {at}")
+    raise ValueError(f"a number that does not end, at byte {at}")
 
 
 def _chunk(wire: bytes, at: int) -> tuple[bytes | None, int]:
@@ -183,7 +193,7 @@ def _chunk(wire: bytes, at: int) -> tuple[bytes | None, int]:
     if length == -1:
         return None, at
     if not 0 <= length <= len(wire) - at:
-        raise ValueError(f"a length of {length} in the record headers with {len(wire) - at} bytes left")
+        raise ValueError(f"a length of {length} with {len(wire) - at} bytes left")
     return wire[at : at + length], at + length
 
 

@@ -83,7 +83,9 @@ record brought itself stands before `detector.reason` and means nothing.
 
 To replay one, send value, key and the headers before `detector.reason` to `detector.topic` again
 (`detector.alerts.dead_letters.parse_dead_letter` takes a message apart). Two things are not kept: a null header value
-becomes an empty one, and a header name that is not UTF-8 gets U+FFFD for its invalid bytes.
+becomes an empty one, and a header name that is not UTF-8 gets U+FFFD for its invalid bytes. Headers that are not in
+Kafka's format are kept undecoded, as the value of one header `detector.headers`. Where the reason is `alert_too_large`,
+the value is the alert, not the record.
 """
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from kafka import TopicPartition
 
-from detector.alerts.dead_letters import dead_letter, parse_dead_letter
+from detector.alerts.dead_letters import dead_letter, fit
 from detector.errors import DeliveryError
 from detector.kafka.producer import Pending, Sender, message_bytes
 from detector.metrics import DeadLetterReason
@@ -146,7 +146,7 @@ class Outbox:
             return message
         if message.topic == "alerts":
             return _as_dead_letter(message, limit, self.limits[self._topics["dead_letters"]])
-        return _cut(message, limit)
+        return fit(message, limit)
 
 
 def _size(message: Message) -> int:
@@ -177,23 +177,3 @@ def _source(alert: Message) -> dict[str, Any]:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return {}
     return source if isinstance(source, dict) else {}
-
-
-def _cut(letter: Message, max_bytes: int) -> Message:
-    """Cut a dead letter that was made for a larger limit."""
-    read = parse_dead_letter(letter.key, letter.value, letter.headers)
-    cut = dead_letter(
-        read.reason,
-        read.detail,
-        topic=read.topic,
-        partition=read.partition,
-        offset=read.offset,
-        timestamp_ms=read.timestamp_ms,
-        key=read.key,
-        value=read.value,
-        headers=read.headers,
-        ordinal=read.ordinal,
-        position=read.position,
-        max_bytes=max_bytes,
-    )
-    return replace(cut, timestamp_ms=letter.timestamp_ms)

@@ -31,7 +31,8 @@ class Topics:
             NewTopic(topics.alerts, 2, 1, config=config),
             NewTopic(topics.dead_letters, 1, 1, config=config | {"max.message.bytes": str(16 << 20)}),
         ]
-        for made in AdminClient({"bootstrap.servers": bootstrap}).create_topics(new, operation_timeout=10).values():
+        admin = AdminClient({"bootstrap.servers": bootstrap})
+        for made in admin.create_topics(new, operation_timeout=10).values():
             made.result()
         return topics
 

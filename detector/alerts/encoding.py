@@ -25,7 +25,7 @@ from detector.window import Message
 EVENT_TYPE = "detector.alert.v1"
 """CloudEvents' `type`; the number is the schema's first."""
 
-_RULE_BYTES = 16 << 10
+MAX_RULE_BYTES = 16 << 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,7 +53,7 @@ def encode(
     entity = entity_of(rule, match, event, topic, partition)
     time, time_source = _time(event.time_us, timestamp_ms, detected_at_us)
     largest = limits.max_alert_value_bytes
-    of_rule, of_match, of_event = Room(largest, _RULE_BYTES), Room(largest, 4 * largest), Room(largest, 4 * largest)
+    of_rule, of_match, of_event = Room(largest, MAX_RULE_BYTES), Room(largest, 4 * largest), Room(largest, 4 * largest)
     original = _original(event.original, largest)
     alert: dict[str, JsonValue] = {
         "schema_version": SCHEMA_VERSION,

@@ -24,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_COMMANDS = (("run", "run"), ("demo", "demo"), ("alerts", "alerts"), ("topics", "create_topics"))
+_COMMANDS = (("run", "run"), ("demo", "demo"), ("alerts", "alerts"), ("topics", "create_topics"), ("parse", "parse"))
 _GROUPS = ("rules", "parsers", "config")
 
 

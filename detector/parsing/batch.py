@@ -18,6 +18,9 @@ from detector.parsing.model import Failure, Line, Parsed
 from detector.parsing.recognition import Recognizer, first_object
 from detector.parsing.text import RAW, TextParser
 
+_UNFIT = "not of format {}: members that it needs are not there"
+_NO_OBJECT = "neither an object nor an array of objects"
+
 _Array = tuple[JsonParser, list[JsonValue]]
 """The events that one record holds, and the parser for them."""
 
@@ -69,18 +72,19 @@ class Batch:
             array = (chosen, value) if chosen else None
         elif isinstance(value, dict) and value:
             single = parser or self._recognizer.value(value)
-            if single is None or not single.keys or not single.takes(value):
+            fits = single is not None and (parser is None or parser.takes(value))
+            if single is None or not fits or not single.keys:
                 array = self._array(value, parser)
             if array is None and single is not None:
-                self._object(line, value, single, loaded)
+                self._object(line, value, single, loaded, fits=fits)
                 return
         if array is not None:
             self._elements(line, *array, loaded)
         elif parser is not None:
             event = parser.event(line, 0, {}, self._topic, original=line.original, whole=False)
-            self._raw(line, event, loaded.problem or "neither an object nor an array of objects", loaded.position or 0)
+            self._raw(line, event, loaded.problem or _NO_OBJECT, loaded.position or 0)
         else:
-            self._nothing(line, loaded.problem or "neither an object nor an array of objects", loaded.position or 0)
+            self._nothing(line, loaded.problem or _NO_OBJECT, loaded.position or 0)
 
     def _array(self, value: dict[str, JsonValue], parser: JsonParser | None) -> _Array | None:
         if parser is None:
@@ -88,13 +92,15 @@ class Batch:
         elements = value.get(parser.records) if parser.records else None
         return (parser, elements) if isinstance(elements, list) and first_object(elements) is not None else None
 
-    def _object(self, line: Line, value: dict[str, JsonValue], parser: JsonParser, loaded: Loaded) -> None:
+    def _object(
+        self, line: Line, value: dict[str, JsonValue], parser: JsonParser, loaded: Loaded, *, fits: bool
+    ) -> None:
         problem = loaded.problem
         if self._may_exceed(line):
             value, exceeded = bounded(value, self._limits.max_json_depth, self._limits.max_fields)
             problem = problem or exceeded
-        if not problem and not parser.takes(value):
-            problem = f"not of format {parser.name}: its members are not there"
+        if not problem and not fits:
+            problem = _UNFIT.format(parser.name)
         event = parser.event(line, 0, value, self._topic, original=line.original, flags=loaded.flags, whole=not problem)
         if problem:
             self._raw(line, event, problem, loaded.position)
@@ -118,7 +124,7 @@ class Batch:
             if may_exceed:
                 value, problem = bounded(element, limits.max_json_depth, limits.max_fields)
             if not problem and not parser.takes(value):
-                problem = f"not of format {parser.name}: its members are not there"
+                problem = _UNFIT.format(parser.name)
             broken = bool(loaded.problem) and ordinal == len(elements) - 1  # where reading stopped
             event = parser.event(
                 line,

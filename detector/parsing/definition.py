@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from detector.errors import ParserError
 from detector.parsing.values import TYPES
@@ -55,13 +64,12 @@ class Alternative(_Model):
     """One way to a field's value: from the first of some paths that has one, or a constant; `when` conditions hold."""
 
     paths: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(default=(), alias="from", max_length=64)
-    type: Annotated[str, BeforeValidator(lambda value: value), Field(default="value")] = "value"
+    type: Annotated[str, AfterValidator(_known_type)] = "value"
     value: Scalar = None
     when: When = {}
 
     @model_validator(mode="after")
     def _one_of(self) -> Alternative:
-        _known_type(self.type)
         if bool(self.paths) == (self.value is not None):
             raise ValueError("a field needs either `from` or `value`")
         return self
@@ -240,6 +248,8 @@ class Source:
             if other is None or "like" in other.document:
                 raise self.error(f"like: {base!r} names no parser that stands for itself", "like")
             inherited = {key: value for key, value in other.document.items() if key not in ("recognize", "samples")}
+            if isinstance(fields := document.get("fields", {}), dict) and isinstance(inherited.get("fields"), dict):
+                document["fields"] = inherited["fields"] | fields
             document = inherited | document
         kinds = [kind for kind in _KINDS if kind in document]
         if len(kinds) != 1:

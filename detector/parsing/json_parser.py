@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-import re2
-
 from detector.events import Event, JsonValue, LogSource
 from detector.parsing.definition import JsonDefinition
-from detector.parsing.mapping import Ecs, FieldMap, LogSourceMap, TimeMap
+from detector.parsing.mapping import Ecs, FieldMap, LogSourceMap, time_map
 from detector.parsing.model import Line
+from detector.parsing.pattern import searched
 from detector.parsing.text import RAW
 
 
@@ -26,9 +25,9 @@ class JsonParser:
         self.records = shape.records
         self._keys = frozenset(shape.keys)
         self._any = frozenset(shape.any)
-        self._values = tuple((key, _contains(expression)) for key, expression in shape.values.items())
+        self._values = tuple((key, _contains(expression, key)) for key, expression in shape.values.items())
         self._fields = FieldMap(definition.fields)
-        self._time = TimeMap(definition.time) if definition.time else None
+        self._time = time_map(definition.time)
         self._sources = LogSourceMap(definition.logsources, tables)
 
     @property
@@ -67,8 +66,8 @@ class JsonParser:
         return Event(line.row, ordinal, value, ecs, original, name, bindings, time_us, flags)
 
 
-def _contains(expression: str) -> Callable[[str], bool]:
-    compiled = re2.compile(expression)
+def _contains(expression: str, key: str) -> Callable[[str], bool]:
+    compiled = searched(expression, "json", "values", key)
 
     @lru_cache(maxsize=1_024)
     def contains(text: str) -> bool:

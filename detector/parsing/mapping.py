@@ -7,6 +7,7 @@ from typing import Any
 
 from detector.events import Binding, JsonValue, LogSource
 from detector.parsing.definition import Alternative, Fields, LogSourceRow, Time, When
+from detector.parsing.pattern import DefinitionError
 from detector.parsing.timestamps import TimeParser, plausible
 from detector.parsing.values import SPREADING, TYPES
 
@@ -148,6 +149,14 @@ def _either(path: str) -> Callable[[Raw, Ecs], JsonValue]:
     return either
 
 
+def check_groups(fields: Fields, groups: frozenset[str], *place: str | int) -> None:
+    """Raise DefinitionError for a field from a group that no expression has."""
+    for name, alternatives in fields.items():
+        for path in (path for alternative in alternatives for path in alternative.paths):
+            if path not in groups:
+                raise DefinitionError(f"field {name}: no group is named {path!r}", *place, "fields", name)
+
+
 class TimeMap:
     """Finds the event's time."""
 
@@ -175,6 +184,14 @@ class TimeMap:
             ecs["@timestamp"] = instant.text
             return instant.us, ("leap_second",) if instant.leap else ()
         return None, ()
+
+
+def time_map(time: Time | None) -> TimeMap | None:
+    """The map of a definition's time; raises DefinitionError for a format that is not known."""
+    try:
+        return TimeMap(time) if time else None
+    except ValueError as error:
+        raise DefinitionError(str(error), "time", "formats") from None
 
 
 class LogSourceMap:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,14 +26,6 @@ class DefinitionError(ValueError):
         self.place = place
 
 
-def compiled(expression: str, *place: str | int) -> Pattern:
-    """The pattern that stands at that place of a definition; raises DefinitionError."""
-    try:
-        return Pattern(expression)
-    except ValueError as error:
-        raise DefinitionError(str(error), *place) from None
-
-
 class Pattern:
     """Matches whole lines.
 
@@ -42,10 +36,7 @@ class Pattern:
     __slots__ = ("_columnar", "_compiled", "names", "optional")
 
     def __init__(self, expression: str) -> None:
-        try:
-            self._compiled = re2.compile(f"(?s:{expression})", _options())
-        except re2.error as error:
-            raise ValueError(f"RE2 refuses the expression: {_text(error)}") from None
+        self._compiled = _compile(f"(?s:{expression})")
         indexes = self._compiled.groupindex
         if not indexes or len(indexes) != self._compiled.groups:
             raise ValueError("the expression needs named groups, and only such: (?P<name>…) or (?:…)")
@@ -69,35 +60,62 @@ class Pattern:
 
 
 class PartialPattern:
-    """Matches as much of the start of a line as there is of it."""
+    """Matches as much of the start of a line as there is of it. Raises ValueError for what RE2 refuses."""
 
-    __slots__ = ("_compiled",)
+    __slots__ = ("_compiled", "names")
 
     def __init__(self, expression: str) -> None:
-        try:
-            self._compiled = re2.compile(f"(?s:{expression})", _options())
-        except re2.error as error:
-            raise ValueError(f"RE2 refuses the expression: {_text(error)}") from None
+        self._compiled = _compile(f"(?s:{expression})")
+        self.names: tuple[str, ...] = tuple(self._compiled.groupindex)
 
     def fields(self, line: str) -> tuple[dict[str, str], int]:
         """The groups that took part, and the byte of the line at which they end."""
-        encoded = line.encode()
-        match = self._compiled.match(encoded)
+        match = self._compiled.match(line.encode())
         if match is None:
             return {}, 0
         groups = match.groupdict()
         return {name: group.decode() for name, group in groups.items() if group is not None}, match.end()
 
 
+def compiled(expression: str, *place: str | int) -> Pattern:
+    """The pattern that stands at that place of a definition; raises DefinitionError."""
+    with _placed(place):
+        return Pattern(expression)
+
+
+def partial(expression: str, *place: str | int) -> PartialPattern:
+    """The same for a partial pattern."""
+    with _placed(place):
+        return PartialPattern(expression)
+
+
+def searched(expression: str, *place: str | int) -> Any:
+    """The same for an RE2 expression to search with."""
+    with _placed(place):
+        return _compile(expression)
+
+
+@contextmanager
+def _placed(place: tuple[str | int, ...]) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise DefinitionError(str(error), *place) from None
+
+
+def _compile(expression: str) -> Any:
+    try:
+        return re2.compile(expression, _options())
+    except re2.error as error:
+        argument = error.args[0] if error.args else ""
+        text = argument.decode("utf-8", "replace") if isinstance(argument, bytes) else argument
+        raise ValueError(f"RE2 refuses the expression: {text}") from None
+
+
 def _options() -> re2.Options:
     options = re2.Options()
     options.log_errors = False
     return options
-
-
-def _text(error: Exception) -> str:
-    argument = error.args[0] if error.args else ""
-    return argument.decode("utf-8", "replace") if isinstance(argument, bytes) else str(argument)
 
 
 @dataclass(slots=True)

@@ -70,7 +70,7 @@ class Parsers:
     sha: names the set; equal texts give equal ones. errors: definitions that were left out, the others work.
     """
 
-    __slots__ = ("_parsers", "_recognizer", "errors", "sha")
+    __slots__ = ("_checked", "_parsers", "_recognizer", "errors", "sha")
 
     def __init__(self, sources: Iterable[ParserSource], limits: Limits) -> None:
         sources = tuple(sources)
@@ -79,13 +79,19 @@ class Parsers:
             digest.update(hashlib.sha256(source.text.encode()).digest())
         self.sha = digest.hexdigest()
         self.errors: list[ParserError] = []
-        self._parsers = _compile(self._definitions(sources, limits), self.errors)
+        self._checked = self._definitions(sources, limits)
+        self._parsers = _compile(self._checked, self.errors)
         self._recognizer = Recognizer(self._parsers.values())
 
     @property
     def definitions(self) -> Mapping[str, TextDefinition | JsonDefinition]:
         """The definitions of the formats, by name."""
         return {name: parser.definition for name, parser in self._parsers.items()}
+
+    @property
+    def programs(self) -> tuple[ProgramDefinition, ...]:
+        """The definitions of what programs write into syslog."""
+        return tuple(definition for _, definition in self._checked if isinstance(definition, ProgramDefinition))
 
     def check_format(self, name: str) -> None:
         """Raise ConfigError unless a topic can have that format."""

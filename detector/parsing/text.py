@@ -9,9 +9,9 @@ import re2
 
 from detector.events import Event, LogSource
 from detector.parsing.definition import ProgramDefinition, TextDefinition
-from detector.parsing.mapping import Ecs, FieldMap, LogSourceMap, TimeMap
+from detector.parsing.mapping import Ecs, FieldMap, LogSourceMap, check_groups, time_map
 from detector.parsing.model import Line
-from detector.parsing.pattern import PartialPattern, compiled
+from detector.parsing.pattern import DefinitionError, compiled, partial, searched
 
 RAW = "raw"
 """Format of the events that no parser took whole."""
@@ -31,6 +31,9 @@ class ProgramParser:
         self._patterns = [
             compiled(message.pattern, "messages", index, "pattern") for index, message in enumerate(definition.messages)
         ]
+        check_groups(definition.fields, self.groups)
+        for index, (message, pattern) in enumerate(zip(definition.messages, self._patterns, strict=True)):
+            check_groups(message.fields, frozenset(pattern.names), "messages", index)
         self._fields = [FieldMap(message.fields | definition.fields) for message in definition.messages]
         self._automaton = re2.Set.FullMatchSet()
         for message in definition.messages:
@@ -38,7 +41,7 @@ class ProgramParser:
         self._automaton.Compile()
 
     @property
-    def names(self) -> frozenset[str]:
+    def groups(self) -> frozenset[str]:
         """The groups of all its patterns."""
         return frozenset(name for pattern in self._patterns for name in pattern.names)
 
@@ -88,14 +91,21 @@ class TextParser:
         self.definition = definition
         self.name = definition.name
         self._pattern = compiled(definition.pattern, "pattern")
-        self._partial = PartialPattern(definition.partial) if definition.partial else None
+        self._partial = partial(definition.partial, "partial") if definition.partial else None
+        groups = frozenset((*self._pattern.names, *(self._partial.names if self._partial else ())))
+        check_groups(definition.fields, groups)
+        if definition.recognize:
+            searched(definition.recognize.starts, "recognize", "starts")
         self._absent = definition.absent
         self._fields = FieldMap(definition.fields)
-        self._time = TimeMap(definition.time) if definition.time else None
+        self._time = time_map(definition.time)
         self._sources = LogSourceMap(definition.logsources, tables)
         self._program = definition.program
         self._content = definition.content
         self._programs = programs if definition.program else {}
+        for parser in {id(parser): parser for parser in self._programs.values()}.values():
+            if both := parser.groups & groups:
+                raise DefinitionError(f"groups {sorted(both)} are also groups of {parser.name}", "pattern")
 
     def parse(self, lines: Sequence[Line], topic: LogSource | None, unparsed: Unparsed) -> list[Event]:
         """The events of lines that the pattern takes; `unparsed` is told of the others."""

@@ -129,6 +129,19 @@ def _address(name: str) -> Convert:
     return convert
 
 
+def _domain(name: str) -> Convert:
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        if not isinstance(value, str) or not value:
+            return False
+        ip, _, domain = address(value)
+        if not (ip or domain):
+            return False
+        ecs[name] = ip or domain
+        return True
+
+    return convert
+
+
 def _url(_name: str) -> Convert:
     def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
         if not isinstance(value, str) or not value:
@@ -215,6 +228,7 @@ TYPES: dict[str, Callable[[str], Convert]] = {
     "bool": _bool,
     "ip": _ip,
     "address": _address,  # NAME.address, and .ip or .domain, .port
+    "domain": _domain,  # the host name or address of a host with or without a port
     "url": _url,  # url.*
     "http_request": _http_request,  # http.request.method, http.version, url.*
     "syslog_priority": _syslog_priority,  # log.syslog.priority, .facility.code, .severity.code

@@ -1,0 +1,77 @@
+"""`detector parse`: what the lines of a file become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detector.cli.options import ConfigFile
+
+_BATCH = 1_000
+
+
+def parse(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Lines to parse; each is taken for a record.", exists=True)
+    ],
+    form: Annotated[str, typer.Option("--format", help="Name of a parser, or auto.")] = "auto",
+    reference: Annotated[
+        str | None, typer.Option("--reference-time", help="Timestamp of the records, RFC 3339; the file's by default.")
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Print the events of a file's lines as JSON, one a line, and what is wrong with them."""
+    import orjson
+    import pyarrow as pa
+
+    from detector.config_sources import load_config
+    from detector.errors import ConfigError
+    from detector.parsing.registry import compile_parsers, read_sources
+    from detector.parsing.timestamps import TimeParser
+    from detector.window import RECORDS
+
+    settings = load_config(config)
+    parsers = compile_parsers(
+        read_sources(settings.rules.parser_paths, builtin=settings.rules.builtin), limits=settings.limits
+    )
+    for error in parsers.errors:
+        typer.echo(f"detector: {error}", err=True)
+    timestamp_ms = int(file.stat().st_mtime * 1_000)
+    if reference is not None:
+        instant, _ = TimeParser(("rfc3339",)).parse(reference, None)
+        if instant is None:
+            raise ConfigError(f"--reference-time {reference}: write it like 2024-05-17T10:05:03Z")
+        timestamp_ms = instant.us // 1_000
+    for start, lines in _batches(file):
+        numbers = range(start, start + len(lines))
+        columns = {"span": 0, "timestamp": timestamp_ms, "key": None, "headers": None}
+        rows = [{**columns, "offset": number, "value": line} for number, line in zip(numbers, lines, strict=True)]
+        records = pa.RecordBatch.from_pylist(rows, schema=RECORDS)
+        parsed = parsers.parse(records, format=form, logsource=None, limits=settings.limits)
+        for event in parsed.events:
+            shown = {
+                "line": start + event.record,
+                "ordinal": event.ordinal,
+                "format": event.format,
+                "flags": event.flags,
+                "logsources": [binding.logsource for binding in event.bindings],
+                "fields": event.ecs,
+                "raw": event.raw,
+            }
+            typer.echo(orjson.dumps(shown))
+        for failure in parsed.failures:
+            place = "" if failure.position is None else f" at byte {failure.position}"
+            typer.echo(f"line {start + failure.record}: {failure.reason.value}{place}: {failure.detail}", err=True)
+
+
+def _batches(file: Path) -> Iterator[tuple[int, list[bytes]]]:
+    """Line number (from 1) of the first line of a batch, and its lines."""
+    start = 1
+    with file.open("rb") as stream:
+        while lines := list(islice(stream, _BATCH)):
+            yield start, lines
+            start += len(lines)

@@ -33,9 +33,12 @@ _ABSENT = Found(present=False, null=False, values=())
 
 
 class EventView:
-    """An event through one of its log sources; what was looked up or folded once is kept."""
+    """An event through one of its log sources; what was looked up or folded once is kept.
 
-    __slots__ = ("_encoded", "_folded", "_found", "_texts", "binding", "event")
+    searches: what searches for several patterns at once found, kept by whoever searched.
+    """
+
+    __slots__ = ("_encoded", "_folded", "_found", "_texts", "binding", "event", "searches")
 
     def __init__(self, event: Event, binding: Binding) -> None:
         self.event = event
@@ -43,7 +46,8 @@ class EventView:
         self._found: dict[str, Found] = {}
         self._texts: dict[str, tuple[str, ...]] = {}
         self._folded: dict[str, tuple[str, ...]] = {}
-        self._encoded: dict[str, tuple[bytes, ...]] = {}
+        self._encoded: dict[tuple[str, bool], tuple[bytes, ...]] = {}
+        self.searches: dict[object, frozenset[int]] = {}
 
     def found(self, name: str) -> Found:
         """What the field is: by the log source's alias, else the raw path as it stands, else the ECS name.
@@ -69,11 +73,12 @@ class EventView:
             texts = self._folded[name] = tuple(map(fold, self.texts(name)))
         return texts
 
-    def encoded(self, name: str) -> tuple[bytes, ...]:
-        """The texts in UTF-8, for regular expressions."""
-        texts = self._encoded.get(name)
+    def encoded(self, name: str, *, folded: bool = False) -> tuple[bytes, ...]:
+        """The texts, or the folded texts, in UTF-8, for RE2."""
+        texts = self._encoded.get((name, folded))
         if texts is None:
-            texts = self._encoded[name] = tuple(text.encode(errors="replace") for text in self.texts(name))
+            plain = self.folded(name) if folded else self.texts(name)
+            texts = self._encoded[name, folded] = tuple(text.encode(errors="replace") for text in plain)
         return texts
 
     def _resolve(self, name: str) -> Found:

@@ -16,6 +16,7 @@ from sigma.rule import SigmaDetection, SigmaDetections, SigmaRule, SigmaRuleBase
 
 from detector.config import Level
 from detector.events import LogSource
+from detector.sigma.bank import RegexBank
 from detector.sigma.checks import MAX_LEAVES, Path, Refusal, check_detection, entity_of
 from detector.sigma.conditions import ConditionError, parse_condition
 from detector.sigma.lowering import LoweringError, lower
@@ -55,7 +56,7 @@ class Filter:
         )
 
 
-def parse_rule(document: Mapping[str, Any], path: str, number: int) -> Rule:
+def parse_rule(document: Mapping[str, Any], path: str, number: int, bank: RegexBank) -> Rule:
     """The rule in a document. Raises Refusal."""
     _check_head(document, "detection")
     check_detection(document["detection"], "detection")
@@ -85,6 +86,7 @@ def parse_rule(document: Mapping[str, Any], path: str, number: int) -> Rule:
         path=path,
         document=number,
         condition=_condition(parsed.detection, document, "detection", ""),
+        bank=bank,
     )
 
 

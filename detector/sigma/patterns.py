@@ -10,7 +10,7 @@ from detector.sigma.nodes import Text, Wildcard
 
 MAX_REGEX_BYTES = 4096
 """Length of a regular expression."""
-MAX_REGEX_MEMORY = 8 << 20
+MAX_REGEX_MEMORY = 2 << 20
 """Bytes that RE2 may take for one expression, its program and its caches."""
 
 TextTest = Callable[[str], bool]
@@ -56,8 +56,8 @@ def any_text_test(patterns: Iterable[Text]) -> TextTest:
                 ends.append(literal)
             case (Wildcard.ANY, str(literal), Wildcard.ANY):
                 inside.append(literal)
-            case parts:
-                others.append(_wildcard_test(parts))
+            case _:
+                others.append(_wildcard_test(pattern))
     tests = [
         *([equal.__contains__] if equal else []),
         *([_starts_test(tuple(starts))] if starts else []),
@@ -66,6 +66,15 @@ def any_text_test(patterns: Iterable[Text]) -> TextTest:
         *others,
     ]
     return tests[0] if len(tests) == 1 else lambda text: any(test(text) for test in tests)
+
+
+def inside_literal(pattern: Text) -> str | None:
+    """The literal of a pattern that is one, which may stand anywhere; else None."""
+    match pattern.parts:
+        case (Wildcard.ANY, str(literal), Wildcard.ANY):
+            return literal
+        case _:
+            return None
 
 
 def in_order(text: str, first: str, middle: Sequence[str], last: str) -> bool:
@@ -100,17 +109,23 @@ def _inside_test(literals: tuple[str, ...]) -> TextTest:
     return test
 
 
-def _wildcard_test(parts: tuple[str | Wildcard, ...]) -> TextTest:
-    if Wildcard.ONE in parts:
-        # RE2 rather than a search of our own: it is linear whatever the pattern.
-        body = "".join(re2.escape(part) if isinstance(part, str) else _REGEX[part] for part in parts)
-        found = regex_test(rf"(?s)\A{body}\z")
+def one_regex(pattern: Text) -> str | None:
+    """The regular expression of a pattern with `?`, else None: RE2 is linear whatever the pattern."""
+    if Wildcard.ONE not in pattern.parts:
+        return None
+    body = "".join(re2.escape(part) if isinstance(part, str) else _REGEX[part] for part in pattern.parts)
+    return rf"(?s)\A{body}\z"
+
+
+_REGEX = {Wildcard.ANY: ".*", Wildcard.ONE: "."}
+
+
+def _wildcard_test(pattern: Text) -> TextTest:
+    if regex := one_regex(pattern):
+        found = regex_test(regex)
         return lambda text: found(text.encode(errors="replace"))
-    literals = [part if isinstance(part, str) else None for part in parts]
+    literals = [part if isinstance(part, str) else None for part in pattern.parts]
     first = literals[0] or ""
     last = literals[-1] or "" if len(literals) > 1 else ""
     middle = [part for part in literals[bool(first) : len(literals) - bool(last)] if part]
     return lambda text: in_order(text, first, middle, last)
-
-
-_REGEX = {Wildcard.ANY: ".*", Wildcard.ONE: "."}

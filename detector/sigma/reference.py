@@ -5,13 +5,14 @@ A tree becomes a function of an event once, when the rule is loaded; explaining 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
 from detector.events import JsonValue
+from detector.sigma.bank import RegexBank, alternations
 from detector.sigma.fields import EventView
 from detector.sigma.nodes import (
     And,
@@ -29,7 +30,7 @@ from detector.sigma.nodes import (
     Text,
     Wildcard,
 )
-from detector.sigma.patterns import any_text_test, regex_test
+from detector.sigma.patterns import any_text_test, inside_literal, one_regex, regex_test
 from detector.sigma.values import address_of, number_of, time_part
 
 Test = Callable[[EventView], bool]
@@ -65,9 +66,13 @@ class Evidence:
     selection: str
 
 
-def compile_test(node: Node) -> Test:
-    """The function of a tree. Raises re2.error where RE2 refuses a pattern."""
-    return _Compiler().compile(node)[1]
+def compile_test(node: Node, bank: RegexBank | None = None) -> Test:
+    """The function of a tree. Raises re2.error where RE2 refuses a pattern.
+
+    bank: where expressions and long lists of texts are looked for together with those of other rules; without it, each
+    by itself. It changes no answer.
+    """
+    return _Compiler(bank).compile(node)[1]
 
 
 def explain(node: Node, view: EventView) -> tuple[Evidence, ...] | None:
@@ -85,9 +90,10 @@ class _Compiler:
     The order changes no answer: nothing that is asked has an effect.
     """
 
-    __slots__ = ("_done",)
+    __slots__ = ("_bank", "_done")
 
-    def __init__(self) -> None:
+    def __init__(self, bank: RegexBank | None) -> None:
+        self._bank = bank
         self._done: dict[int, tuple[int, Test]] = {}
 
     def compile(self, node: Node) -> tuple[int, Test]:
@@ -97,19 +103,48 @@ class _Compiler:
         return done
 
     def _compile(self, node: Node) -> tuple[int, Test]:
-        if isinstance(node, Leaf):
+        if isinstance(node, Leaf) and not isinstance(node.matcher, (Text, Regex)):
             return _COSTS.get(type(node.matcher), 1), _leaf_test(node.field, node.matcher)
         if isinstance(node, Not):
             cost, inner = self.compile(node.node)
             return cost, lambda view: not inner(view)
         if isinstance(node, And):
             return _in_order_of_cost(map(self.compile, node.nodes), _all_test)
-        texts, others = _by_field(node.nodes)
-        joined = ((len(patterns), _texts_test(*key, patterns)) for key, patterns in texts.items())
-        return _in_order_of_cost(chain(joined, map(self.compile, others)), _any_test)
+        tests: list[tuple[int, Test]] = []
+        grouped: dict[tuple[str, bool], list[Text | Regex]] = {}
+        for child in (node,) if isinstance(node, Leaf) else node.nodes:
+            if isinstance(child, Leaf) and isinstance(child.matcher, (Text, Regex)):
+                folded = isinstance(child.matcher, Text) and not child.matcher.cased
+                grouped.setdefault((child.field, folded), []).append(child.matcher)
+            else:
+                tests.append(self.compile(child))
+        for (field, folded), matchers in grouped.items():
+            tests += self._patterns(field, matchers, folded=folded)
+        return _in_order_of_cost(tests, _any_test)
+
+    def _patterns(self, field: str, matchers: Sequence[Text | Regex], *, folded: bool) -> Iterator[tuple[int, Test]]:
+        """Tests of one field, of which one must be true: of its texts as they are, or folded."""
+        texts = [matcher for matcher in matchers if isinstance(matcher, Text)]
+        regexes = [matcher.pattern for matcher in matchers if isinstance(matcher, Regex)]
+        if self._bank:
+            regexes += [regex for text in texts if (regex := one_regex(text))]
+            texts = [text for text in texts if not one_regex(text)]
+            inside = [literal for text in texts if (literal := inside_literal(text)) is not None]
+            if len(inside) >= _MANY:
+                texts = [text for text in texts if inside_literal(text) is None]
+                yield _REGEX_COST, self._bank.any_test(field, alternations(inside), folded=folded, literal=True)
+            if regexes:
+                yield _REGEX_COST, self._bank.any_test(field, regexes, folded=folded)
+        else:
+            yield from ((_REGEX_COST, _leaf_test(field, Regex(regex))) for regex in regexes)
+        if texts:
+            yield len(texts), _texts_test(field, texts, folded=folded)
 
 
-_COSTS: dict[type[Matcher], int] = {Compare: 4, Cidr: 4, FieldRef: 4, Regex: 40}
+_COSTS: dict[type[Matcher], int] = {Compare: 4, Cidr: 4, FieldRef: 4}
+_REGEX_COST = 12
+_MANY = 8
+"""Texts from which on RE2 finds them faster than one by one."""
 
 
 def _in_order_of_cost(
@@ -141,23 +176,11 @@ def _any_test(tests: tuple[Test, ...]) -> Test:
     return test
 
 
-def _by_field(nodes: Sequence[Node]) -> tuple[dict[tuple[str, bool], list[Text]], list[Node]]:
-    """The patterns of the text leaves by field and case, which are asked together, and the other nodes."""
-    texts: dict[tuple[str, bool], list[Text]] = {}
-    others: list[Node] = []
-    for node in nodes:
-        if isinstance(node, Leaf) and isinstance(node.matcher, Text):
-            texts.setdefault((node.field, node.matcher.cased), []).append(node.matcher)
-        else:
-            others.append(node)
-    return texts, others
-
-
-def _texts_test(field: str, cased: bool, patterns: Sequence[Text]) -> Test:
+def _texts_test(field: str, patterns: Sequence[Text], *, folded: bool) -> Test:
     holds = any_text_test(patterns)
 
     def test(view: EventView) -> bool:
-        for text in view.texts(field) if cased else view.folded(field):  # noqa: SIM110 -- likewise
+        for text in view.folded(field) if folded else view.texts(field):  # noqa: SIM110 -- likewise
             if holds(text):
                 return True
         return False
@@ -166,8 +189,6 @@ def _texts_test(field: str, cased: bool, patterns: Sequence[Text]) -> Test:
 
 
 def _leaf_test(field: str, matcher: Matcher) -> Test:
-    if isinstance(matcher, Text):
-        return _texts_test(field, matcher.cased, [matcher])
     if isinstance(matcher, Exists):
         return lambda view: view.found(field).present == matcher.present
     if isinstance(matcher, Null):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from detector.config import Level
 from detector.events import LogSource
+from detector.sigma.bank import RegexBank
 from detector.sigma.fields import EventView
 from detector.sigma.nodes import Node
 from detector.sigma.reference import Evidence, Test, compile_test, explain
@@ -37,6 +38,7 @@ class Rule:
     date, modified: ISO 8601.
     path, document: where it was loaded from; documents count from 1.
     condition: the tree, filters included.
+    bank: shared with the other rules of the set.
     """
 
     key: str
@@ -60,10 +62,11 @@ class Rule:
     path: str
     document: int
     condition: Node
+    bank: RegexBank = field(default_factory=RegexBank, repr=False, compare=False)
     _test: Test = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_test", compile_test(self.condition))
+        object.__setattr__(self, "_test", compile_test(self.condition, self.bank))
 
     def matches(self, views: Sequence[EventView]) -> bool:
         """Whether the rule is true of an event, seen through any of the log sources that it runs on."""

@@ -24,7 +24,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_COMMANDS = (("run", "run"), ("demo", "demo"), ("alerts", "alerts"), ("topics", "create_topics"), ("parse", "parse"))
+_COMMANDS = (
+    ("run", "run"),
+    ("demo", "demo"),
+    ("alerts", "alerts"),
+    ("topics", "create_topics"),
+    ("parse", "parse"),
+    ("warm", "warm"),
+)
 _GROUPS = ("rules", "parsers", "config")
 
 

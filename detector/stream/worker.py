@@ -16,6 +16,7 @@ from kafka import TopicPartition
 from detector import config
 from detector.failpoints import failpoint
 from detector.kafka.reader import Reader
+from detector.kafka.warm import warm
 from detector.pipeline import Pipeline
 from detector.stream.isolation import Order, isolated
 from detector.stream.tickets import Ticket
@@ -117,6 +118,7 @@ def pipeline(sha: str, tickets: Any) -> Pipeline:
     """The pipeline of that spec, compiled once in this process."""
     found = _pipelines.get(sha)
     if found is None:
+        warm()  # or the first window would wait for the kernels, longer than a reader may be silent
         _pipelines.clear()  # a process runs one spec at a time
         found = _pipelines[sha] = Pipeline(ray.get(tickets.spec.remote(sha)))
     return found

@@ -21,6 +21,9 @@ DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 DEAD_LETTER_MAX_BYTES = 8 << 20
 """A dead letter holds a whole record and more; records that came compressed are larger here than they were there."""
 
+BROKERS_DEFAULT = -1
+"""Replication factor: the brokers' `default.replication.factor`."""
+
 _DAY_MS = 86_400_000
 _RETENTION_MS = {"input": 7 * _DAY_MS, "alerts": 30 * _DAY_MS, "dead letters": 30 * _DAY_MS}
 _MAX_BYTES = "max.message.bytes"
@@ -54,26 +57,31 @@ class Report:
     differing: tuple[str, ...]
 
 
-def create_topics(config: Config, *, partitions: int, replication_factor: int) -> Report:
+def create_topics(config: Config, *, partitions: int, replication_factor: int = BROKERS_DEFAULT) -> Report:
     """Make the input topics, the alert topic and the dead-letter topic, unless they are there.
 
     Existing topics are left as they are; what is unsound about them is in the report.
+
+    partitions: of each new topic.
+    replication_factor: copies of each new partition; `BROKERS_DEFAULT`: as the brokers are set up.
 
     Raises:
         UnavailableError: the cluster does not answer.
         KafkaSetupError: the cluster refuses.
     """
+    roles = _roles(config)
     with _admin(config, "create-topics") as admin:
-        existing = _describe(admin, _roles(config))
-        max_bytes = _sizes(admin, [name for name, topic in existing.items() if not _error(topic)])
-        largest = max(max_bytes.values(), default=DEFAULT_MAX_MESSAGE_BYTES)
-        wanted = {name: _settings(role, replication_factor, largest) for name, role in _roles(config).items()}
-        missing = [name for name, topic in existing.items() if _error(topic)]
+        described = _describe(admin, roles)
+        replicas = _default_replicas(admin) if replication_factor == BROKERS_DEFAULT else replication_factor
+        inputs = [name for name, role in roles.items() if role == "input" and not _error(described[name])]
+        largest = max([DEFAULT_MAX_MESSAGE_BYTES, *_sizes(admin, inputs).values()])
+        wanted = {name: _settings(role, replicas, largest) for name, role in roles.items()}
+        missing = [name for name in roles if _error(described[name]) is kafka_errors.UnknownTopicOrPartitionError]
         made = [name for name in missing if _create(admin, name, partitions, replication_factor, wanted[name])]
         if made:
             admin.wait_for_topics(made, timeout_ms=config.kafka.request_timeout_ms)
-        kept = [name for name in existing if name not in made]
-        differing = tuple(_differences(admin, {name: wanted[name] for name in kept}, replication_factor))
+        kept = [name for name in roles if name not in made]
+        differing = tuple(_differences(admin, {name: wanted[name] for name in kept}, replicas))
     return Report(tuple(made), tuple(kept), differing)
 
 
@@ -164,6 +172,14 @@ def _sizes(admin: Any, names: list[str]) -> dict[str, int]:
     if unseen:
         log.warning("the settings of topics cannot be seen, the default is assumed", topics=unseen, setting=_MAX_BYTES)
     return {name: int(settings.get(name, {}).get(_MAX_BYTES) or DEFAULT_MAX_MESSAGE_BYTES) for name in names}
+
+
+def _default_replicas(admin: Any) -> int:
+    """The brokers' default; 1, which asks nothing of a topic, where it may not be seen."""
+    broker = str(admin.describe_cluster()["brokers"][0]["broker_id"])
+    described = admin.describe_configs([ConfigResource(ConfigResourceType.BROKER, broker, None)], config_filter="all")
+    setting = described.get("broker", {}).get(broker, {}).get("default.replication.factor")
+    return int(setting["value"]) if setting and setting["value"] else 1
 
 
 def _topic_settings(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:

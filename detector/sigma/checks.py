@@ -23,6 +23,11 @@ _HINTS = {
     "regex": "write `re`",
     "count": "counting was removed from modifiers: write a correlation rule",
 }
+_TEXT = {
+    *("contains", "startswith", "endswith", "cased", "windash", "wide", "utf16le", "utf16be", "utf16", "base64"),
+    *("base64offset", "re", "cidr", "fieldref", "expand"),
+}
+_NUMBER = {"lt", "lte", "gt", "gte", "minute", "hour", "day", "week", "month", "year"}
 _RESERVED = ("condition", "rules")
 
 Path = tuple[str | int, ...]
@@ -92,12 +97,23 @@ def _check_item(key: str, value: Any, path: Path) -> int:
         raise Refusal("the list of values is empty: `null` asks for an absent field", *path)
     if any(isinstance(each, (dict, list)) for each in values):
         raise Refusal(f"`{field}` must have a value or a list of values: write nested fields as `{field}.NAME`", *path)
-    if "re" in modifiers and not all(isinstance(each, str) for each in values):
-        raise Refusal("a regular expression must be a text: put it in quotes", *path)
+    for modifier in modifiers:
+        _check_types(modifier, values, path)
     if "windash" not in modifiers:
         return len(values) * (_OFFSETS if "base64offset" in modifiers else 1)
     dashes = (min(len(_DASH.findall(each)), _MAX_DASHES) for each in values if isinstance(each, str))
     return sum(int(_DASHES**number) for number in dashes) * (_OFFSETS if "base64offset" in modifiers else 1)
+
+
+def _check_types(modifier: str, values: list[Any], path: Path) -> None:
+    for value in values:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if modifier in _TEXT and not isinstance(value, str):
+            raise Refusal(f"`{modifier}` takes texts: put {value!r} in quotes", *path)
+        if modifier in _NUMBER and not is_number:
+            raise Refusal(f"`{modifier}` takes numbers without quotes, not {value!r}", *path)
+        if modifier == "exists" and not isinstance(value, bool):
+            raise Refusal(f"`exists` takes true or false, not {value!r}", *path)
 
 
 def _hint(modifier: str) -> str:

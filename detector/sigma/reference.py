@@ -132,7 +132,7 @@ class _Compiler:
             inside = [literal for text in texts if (literal := inside_literal(text)) is not None]
             if len(inside) >= _MANY:
                 texts = [text for text in texts if inside_literal(text) is None]
-                yield _REGEX_COST, self._bank.any_test(field, alternations(inside), folded=folded, literal=True)
+                yield _REGEX_COST, self._bank.any_test(field, alternations(inside), folded=folded)
             if regexes:
                 yield _REGEX_COST, self._bank.any_test(field, regexes, folded=folded)
         else:

@@ -25,6 +25,7 @@ from kafka.consumer.subscription_state import SubscriptionState
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
+from kafka.protocol.frame import KafkaBytes
 from kafka.structs import OffsetAndMetadata
 
 from detector.errors import KafkaSetupError
@@ -43,7 +44,7 @@ _WRITES = 2  # turns of the network until a request is written, so that the answ
 _RETRY_S = 0.1
 _TURN_S = 0.05
 _LOOK_S = 1.0
-_RECEIVE_BYTES = 1 << 18
+_RECEIVE_BYTES = 1 << 16
 
 
 class _Accepted:
@@ -80,19 +81,60 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
         return transport
 
 
+class _Frame(KafkaBytes):  # type: ignore[misc]
+    """A response as it comes in; it is decoded where it lies, not from a copy."""
+
+    def read(self, nbytes: int | None = None) -> Any:
+        if nbytes is not None:
+            return super().read(nbytes)
+        start = self.tell()
+        self.seek(len(self))
+        return memoryview(self)[start:]
+
+
 def _receive(transport: Any) -> tuple[bytes, Exception | None]:
-    """All that the socket holds; kafka-python takes 4 KiB at a time."""
+    """All that the socket holds, most of it straight into the response under way.
+
+    kafka-python takes 4 KiB at a time and copies each three times. Here only a response's first and last bytes go
+    that way: the first bring its length, the last make it complete.
+    """
     parts: list[bytes] = []
-    while True:
-        try:
-            part = transport._sock.recv(_RECEIVE_BYTES)  # noqa: SLF001
-        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return b"".join(parts), None
-        except OSError as error:
-            return b"".join(parts), kafka_errors.KafkaConnectionError(error)
-        if not part:
-            return b"".join(parts), kafka_errors.KafkaConnectionError("socket disconnected")
-        parts.append(part)
+    try:
+        while True:
+            room = None if parts else _room(transport)
+            if room is None:
+                part = transport._sock.recv(_RECEIVE_BYTES)  # noqa: SLF001
+                parts.append(part)
+                got = len(part)
+            else:
+                frame, at = room
+                with memoryview(frame) as view:
+                    got = transport._sock.recv_into(view[at:-1])  # noqa: SLF001
+                frame.seek(at + got)
+            if not got:
+                return b"", kafka_errors.KafkaConnectionError("socket disconnected")
+            if room is None and got == _RECEIVE_BYTES:
+                break  # the rest can go the short way
+    except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        pass
+    except OSError as error:
+        return b"", kafka_errors.KafkaConnectionError(error)
+    return b"".join(parts), None
+
+
+def _room(transport: Any) -> tuple[_Frame, int] | None:
+    """The large response under way and how far it has come, unless but its last byte is missing."""
+    protocol = transport.get_protocol()
+    parser = protocol and protocol.parser
+    frame = parser and parser._rbuffer  # noqa: SLF001
+    if not frame or len(frame) < _RECEIVE_BYTES:
+        return None
+    at = frame.tell()
+    if not isinstance(frame, _Frame):
+        parser._rbuffer = larger = _Frame(len(frame))  # noqa: SLF001
+        larger.write(memoryview(frame)[:at])
+        frame = larger
+    return (frame, at) if at < len(frame) - 1 else None
 
 
 class Fetches:

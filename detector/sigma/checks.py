@@ -28,6 +28,7 @@ _TEXT = {
     *("base64offset", "re", "cidr", "fieldref", "expand"),
 }
 _NUMBER = {"lt", "lte", "gt", "gte", "minute", "hour", "day", "week", "month", "year"}
+_EXACT = 2**53
 _RESERVED = ("condition", "rules")
 
 Path = tuple[str | int, ...]
@@ -58,6 +59,23 @@ def check_detection(detection: Any, section: str) -> None:
                 expanded += _check_item(key, value, path)
                 if expanded > MAX_LEAVES:
                     raise Refusal(f"the modifiers expand the rule to more than {MAX_LEAVES} values", *path)
+
+
+def exact_integers(definition: Any, *, compared: bool = False) -> Any:
+    """The same with integers that a float cannot hold as texts: pySigma makes every number a float first.
+
+    compared: it stands under a modifier that takes numbers only.
+    """
+    if isinstance(definition, dict):
+        return {
+            key: exact_integers(value, compared=not _NUMBER.isdisjoint(key.split("|")[1:]))
+            for key, value in definition.items()
+        }
+    if isinstance(definition, list):
+        return [exact_integers(each, compared=compared) for each in definition]
+    if isinstance(definition, int) and abs(definition) > _EXACT and not compared:
+        return str(definition)
+    return definition
 
 
 def _check_condition(condition: Any, section: str) -> None:

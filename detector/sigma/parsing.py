@@ -17,7 +17,7 @@ from sigma.rule import SigmaDetection, SigmaDetections, SigmaRule, SigmaRuleBase
 from detector.config import Level
 from detector.events import LogSource
 from detector.sigma.bank import RegexBank
-from detector.sigma.checks import MAX_LEAVES, Path, Refusal, check_detection, entity_of
+from detector.sigma.checks import MAX_LEAVES, Path, Refusal, check_detection, entity_of, exact_integers
 from detector.sigma.conditions import ConditionError, parse_condition
 from detector.sigma.lowering import LoweringError, lower
 from detector.sigma.nodes import Leaf, Node, Not, Or, Regex, Text, Wildcard, leaves
@@ -58,9 +58,8 @@ class Filter:
 
 def parse_rule(document: Mapping[str, Any], path: str, number: int, bank: RegexBank) -> Rule:
     """The rule in a document. Raises Refusal."""
-    _check_head(document, "detection")
-    check_detection(document["detection"], "detection")
-    parsed = SigmaRule.from_dict(dict(document), collect_errors=True, policy=_policy())
+    document = _checked(document, "detection")
+    parsed = SigmaRule.from_dict(document, collect_errors=True, policy=_policy())
     _raise_first(parsed, document, "detection")
     rule_id = str(parsed.id) if parsed.id else None
     tags = tuple(map(str, parsed.tags))
@@ -92,9 +91,8 @@ def parse_rule(document: Mapping[str, Any], path: str, number: int, bank: RegexB
 
 def parse_filter(document: Mapping[str, Any]) -> Filter:
     """The filter in a document. Raises Refusal."""
-    _check_head(document, "filter")
-    check_detection(document["filter"], "filter")
-    parsed = SigmaFilter.from_dict(dict(document), collect_errors=True, policy=_policy())
+    document = _checked(document, "filter")
+    parsed = SigmaFilter.from_dict(document, collect_errors=True, policy=_policy())
     _raise_first(parsed, document, "filter")
     named = parsed.filter.rules
     rules = None if isinstance(named, str) else tuple(str(reference.reference) for reference in named)
@@ -124,8 +122,8 @@ def _policy() -> SigmaPolicy:
     return SigmaPolicy(regex_engine=_Engine())
 
 
-def _check_head(document: Mapping[str, Any], section: str) -> None:
-    """Raise Refusal for what pySigma's own checks of a document would miss or say less well."""
+def _checked(document: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """The document as pySigma should see it. Raises Refusal for what it would miss or say less well."""
     logsource = document.get("logsource")
     if not isinstance(logsource, dict) or not any(map(logsource.get, ("category", "product", "service"))):
         raise Refusal(
@@ -140,6 +138,8 @@ def _check_head(document: Mapping[str, Any], section: str) -> None:
         raise Refusal(f"`taxonomy` must be one of {', '.join(_TAXONOMIES)}: rename the fields", "taxonomy")
     if section not in document:
         raise Refusal(f"the rule has no `{section}`")
+    check_detection(document[section], section)
+    return {**document, section: exact_integers(document[section])}
 
 
 def _raise_first(parsed: SigmaRuleBase, document: Mapping[str, Any], section: str) -> None:

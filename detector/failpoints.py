@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Iterable
 from typing import Literal
 
 Point = Literal["after_poll", "in_pipeline", "after_produce", "after_ack", "in_commit"]
@@ -36,3 +38,22 @@ def _die() -> None:
             return  # another process was first
     os.kill(os.getpid(), signal.SIGKILL)
     signal.pause()  # SIGKILL comes at once, but not necessarily before kill returns
+
+
+_poison = os.environ.get("DETECTOR_POISON")
+"""`TEXT:crash`, `TEXT:stall` or `TEXT:raise`: what happens to a process that evaluates a record with that text."""
+
+
+def poison(values: Iterable[bytes | None]) -> None:
+    """Do as the environment says where a value holds its text; without the variable, look at nothing."""
+    if _poison is None:
+        return
+    text, _, effect = _poison.partition(":")
+    if not any(value is not None and text.encode() in value for value in values):
+        return
+    if effect == "raise":
+        raise RuntimeError("poisoned by DETECTOR_POISON")
+    if effect == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    while True:
+        time.sleep(1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +19,7 @@ from detector.alerts.dead_letters import dead_letter, decode_headers
 from detector.alerts.encoding import encode
 from detector.config import Config, InputTopic, Level, Limits
 from detector.events import Event, LogSource
-from detector.failpoints import failpoint
+from detector.failpoints import failpoint, poison
 from detector.metrics import DeadLetterReason
 from detector.parsing.registry import Failure, Parsers, ParserSource, compile_parsers
 from detector.sigma.loading import compile_rules
@@ -98,7 +99,8 @@ class Pipeline:
             spans=_balance(window, outcome),
             messages=tuple(outcome.messages),
             counts=_counts(outcome.counts),
-            seconds=dict(outcome.seconds),
+            seconds=outcome.seconds,
+            read_at=time.time(),
         )
 
     def _isolated(self, part: _Part) -> _Outcome:
@@ -117,6 +119,7 @@ class Pipeline:
         careful: a rule that raises is left out and its record copied to the dead letters; the other rules run.
         """
         outcome = _Outcome()
+        poison(part.values)
         started = time.perf_counter()
         topic = part.topic
         logsource = LogSource(**topic.logsource.model_dump()) if topic.logsource else None
@@ -193,6 +196,11 @@ class _Part:
     def value_bytes(self) -> int:
         """Bytes of the values."""
         return int(pc.sum(pc.binary_length(self.records.column("value"))).as_py() or 0)
+
+    @property
+    def values(self) -> Iterator[bytes | None]:
+        """The values, one by one."""
+        return (value.as_py() for value in self.records.column("value"))
 
     def slice(self, start: int, end: int | None) -> _Part:
         """A part of the part."""

@@ -117,12 +117,14 @@ class WindowResult:
     """All that leaves the task of a window. Not the events: it is small.
 
     seconds: time spent in each phase, by its name.
+    read_at: Unix time at which the window's task was done with it.
     """
 
     spans: tuple[SpanResult, ...] = ()
     messages: tuple[Message, ...] = ()
     counts: Counts = field(default_factory=Counts)
     seconds: dict[str, float] = field(default_factory=dict)
+    read_at: float = 0.0
 
 
 def merge(results: Sequence[WindowResult]) -> WindowResult:

@@ -118,9 +118,21 @@ class Streamer:
     ) -> Epoch:
         number = next(self._numbers)
         ray.get(self._tickets.issue.remote(number, spec))
+        tasks = self.tasks(number, spec, shares, starts, suspects)
+        return Epoch(number, dataset(tasks), len(tasks), self._tickets)
+
+    def tasks(
+        self,
+        number: int,
+        spec: Spec,
+        shares: Sequence[Sequence[TopicPartition]],
+        starts: Mapping[TopicPartition, int],
+        suspects: frozenset[TopicPartition] = frozenset(),
+    ) -> list[ReaderTask]:
+        """What each reader of epoch `number` does."""
         settings = self._config
         linger_s = max(settings.input.linger_ms / 1000, len(shares) / MAX_WINDOWS_PER_SECOND)
-        tasks = [
+        return [
             ReaderTask(
                 reader=index,
                 epoch=number,
@@ -136,7 +148,6 @@ class Streamer:
             )
             for index, partitions in enumerate(shares)
         ]
-        return Epoch(number, dataset(tasks), len(tasks), self._tickets)
 
 
 def share(starts: Mapping[TopicPartition, int], readers: int) -> list[list[TopicPartition]]:
@@ -232,6 +243,11 @@ class Epoch:
             row = self.next(min(0.1, max(0.0, deadline - time.monotonic())))
             if row is not None:
                 yield row
+
+    @property
+    def processes(self) -> list[int]:
+        """Process ids of the readers that have shown themselves."""
+        return [process.pid for process in self._processes.values()]
 
     def withdraw(self) -> None:
         """Ask the readers to return; their last windows still come."""

@@ -54,6 +54,11 @@ class Positions:
         return dict(self._next)
 
     @property
+    def committed(self) -> dict[TopicPartition, int]:
+        """What is committed of each partition."""
+        return dict(self._committed)
+
+    @property
     def suspects(self) -> frozenset[TopicPartition]:
         """Partitions whose reader died twice in a row without progress: a record of theirs may be why."""
         return frozenset(tp for tp, deaths in self._deaths.items() if deaths >= DEATHS_UNTIL_SUSPECT)

@@ -249,8 +249,15 @@ class Group:
         return commit
 
     def metadata(self) -> Any:
-        """Group, generation and member, as `send_offsets_to_transaction` needs them for fencing."""
-        return self._consumer.group_metadata()
+        """Group, generation and member, as `send_offsets_to_transaction` needs them for fencing.
+
+        Raises:
+            DeliveryError: the membership was lost. Offsets sent without one would not be fenced.
+        """
+        metadata = self._consumer.group_metadata()
+        if metadata.generation_id < 0 or not metadata.member_id:
+            raise DeliveryError(f"group {self._kafka.group_id!r}: the membership was lost")
+        return metadata
 
     def leave(self, *, for_good: bool, timeout_s: float) -> None:
         """Close the membership without a commit.
@@ -278,7 +285,8 @@ class Group:
                 outcomes = admin.remove_group_members(self._kafka.group_id, [me])
             finally:
                 admin.close()
-            refused = [error.__name__ for error in outcomes.values() if error is not kafka_errors.NoError]
+            fine = (kafka_errors.NoError, kafka_errors.UnknownMemberIdError)
+            refused = [error.__name__ for error in outcomes.values() if error not in fine]
             if refused:
                 log.warning("the group did not remove this member", errors=refused)
         except (kafka_errors.KafkaError, DetectorError) as error:

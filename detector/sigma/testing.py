@@ -1,0 +1,191 @@
+"""Rule tests: records that a rule must match and records that it must not, in `RULE.test.yml` beside `RULE.yml`.
+
+    format: apache_access   # name of a parser; default auto
+    logsource:              # what the topic of such records declares, if it does
+      product: shop
+    match:
+      - '192.0.2.7 - - [10/Oct/2024:13:55:36 +0000] "GET /?id=1%27%20or%201=1 HTTP/1.1" 200 12'
+    no_match:
+      - {eventName: ListBuckets}   # a mapping or list is written as compact JSON
+
+Records go through the real parsers and the rule set as loaded, so that a test sees what the service sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from detector.config import Limits
+from detector.documents import Document, DocumentError, read_documents
+from detector.errors import RuleError
+from detector.events import Event, LogSource
+from detector.parsing.registry import AUTO, Parsed, Parsers
+from detector.sigma.fields import KEYWORDS, EventView
+from detector.sigma.nodes import leaves
+from detector.sigma.rule import Rule
+from detector.sigma.ruleset import RuleSet
+from detector.window import RECORDS
+
+RECORD_TIME_MS = 1_717_200_000_000
+"""The timestamp of every sample as a record, 2024-06-01T00:00:00Z: what completes a time without a year."""
+
+_KEYS = {"format", "logsource", "match", "no_match"}
+_SHOWN = 200
+"""Characters of a value in a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A record and whether the rule must match it; where it is written."""
+
+    record: bytes
+    matches: bool
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTest:
+    """The samples of one rule file, and how they are parsed."""
+
+    format: str
+    logsource: LogSource | None
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What is wrong: `where` is `file:line`, or the rule's file if it has no test."""
+
+    where: str
+    rule: str
+    message: str
+
+
+def run_tests(rules: RuleSet, parsers: Parsers, limits: Limits) -> tuple[int, list[Failure]]:
+    """Test each rule of a set. Gives the number of samples and what failed.
+
+    A rule that cannot be loaded, has no test, or no sample of either kind, is a failure. Rules of one file share its
+    samples: a sample matches if one of them matches.
+    """
+    failures = [Failure(error.where, "", error.message) for error in rules.refused]
+    files: dict[str, list[Rule]] = {}
+    for rule in rules.rules:
+        files.setdefault(rule.path, []).append(rule)
+    samples = 0
+    for path, its_rules in files.items():
+        title = ", ".join(rule.title for rule in its_rules)
+        try:
+            test = read_test(path, limits)
+        except RuleError as error:
+            failures.append(Failure(error.where, title, error.message))
+            continue
+        samples += len(test.samples)
+        for sample in test.samples:
+            parsed = _parse(sample, test, parsers, limits)
+            if message := _judge(sample, parsed, path, rules):
+                failures.append(Failure(sample.where, title, message))
+    return samples, failures
+
+
+def read_test(rule_path: str, limits: Limits) -> RuleTest:
+    """The test beside a rule file. Raises RuleError where there is none, or it is not one."""
+    path = Path(rule_path).with_suffix(".test.yml")
+    try:
+        text = path.read_bytes()
+        if len(text) > limits.max_rule_file_bytes:
+            raise RuleError("larger than limits.max_rule_file_bytes: split the rule", where=str(path))
+        document = next(read_documents(text.decode()), None)
+    except FileNotFoundError:
+        raise RuleError(f"has no test: write {path.name} with `match` and `no_match`", where=rule_path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RuleError(f"cannot be read as text: {error}", where=str(path)) from None
+    except DocumentError as error:
+        raise RuleError(error.message, where=f"{path}:{error.line}") from None
+    if document is None or not isinstance(document.value, dict):
+        raise RuleError("a rule test is a mapping with `match` and `no_match`", where=str(path))
+    return _test(document, path)
+
+
+def _test(document: Document, path: Path) -> RuleTest:
+    content: dict[str, Any] = document.value
+
+    def error(message: str, *part: str | int) -> RuleError:
+        return RuleError(message, where=f"{path}:{document.line(*part)}")
+
+    for key in content:
+        if key not in _KEYS:
+            raise error(f"`{key}` is not known here: a rule test has {', '.join(sorted(_KEYS))}", key)
+    samples: list[Sample] = []
+    for key in ("match", "no_match"):
+        records = content.get(key)
+        if not isinstance(records, list) or not records:
+            raise error(f"`{key}` must list at least one record", key)
+        for index, record in enumerate(records):
+            if not isinstance(record, (str, dict, list)) or not record:
+                raise error("a record is a text, a mapping or a list", key, index)
+            value = record.encode() if isinstance(record, str) else orjson.dumps(record)
+            samples.append(Sample(value, key == "match", f"{path}:{document.line(key, index)}"))
+    format_name = content.get("format", AUTO)
+    logsource = content.get("logsource")
+    if not isinstance(format_name, str):
+        raise error("`format` must be the name of a parser", "format")
+    if logsource is not None and not (isinstance(logsource, dict) and set(logsource) <= set(LogSource.__slots__)):
+        raise error("`logsource` is a mapping of category, product, service", "logsource")
+    return RuleTest(format_name, LogSource(**logsource) if logsource else None, tuple(samples))
+
+
+def _parse(sample: Sample, test: RuleTest, parsers: Parsers, limits: Limits) -> Parsed:
+    row = {"span": 0, "offset": 0, "timestamp": RECORD_TIME_MS, "value": sample.record}
+    records = pa.RecordBatch.from_pylist([row], schema=RECORDS)
+    return parsers.parse(records, format=test.format, logsource=test.logsource, limits=limits)
+
+
+def _judge(sample: Sample, parsed: Parsed, path: str, rules: RuleSet) -> str | None:
+    """Why a sample of the rules in a file fails, or None."""
+    bound = [(rule, views) for event in parsed.events for rule, views in rules.bound_to(event) if rule.path == path]
+    matched = [(rule, views) for rule, views in bound if rule.matches(views)]
+    if matched and not sample.matches:
+        rule, views = matched[0]
+        evidence = rule.explain(views).evidence
+        values = (f"{each.field or 'keyword'} {_short(each.value)} for {_short(each.pattern)}" for each in evidence)
+        return f"must not match, but does: {'; '.join(values) or 'nothing that it excludes is there'}"
+    if matched or not sample.matches:
+        return None
+    if not bound:
+        return f"must match, but runs on none of its events: {'; '.join(_unbound(parsed))}"
+    return f"must match, but does not: {'; '.join(_fields(*bound[0]))}"
+
+
+def _unbound(parsed: Parsed) -> Iterator[str]:
+    for failure in parsed.failures:
+        yield f"{failure.reason.value}: {failure.detail}"
+    for event in parsed.events:
+        yield f"format {event.format}, log sources {_logsources(event)}"
+
+
+def _logsources(event: Event) -> str:
+    named = (
+        "/".join(part or "-" for part in (each.category, each.product, each.service))
+        for each in (binding.logsource for binding in event.bindings)
+    )
+    return ", ".join(named) or "none"
+
+
+def _fields(rule: Rule, views: Sequence[EventView]) -> Iterator[str]:
+    """The fields that the rule asks for, as they are."""
+    for name in dict.fromkeys(leaf.field for leaf in leaves(rule.condition)):
+        found = views[0].found(name)
+        yield f"{name if name != KEYWORDS else 'keywords'} is " + (
+            ", ".join(map(_short, found.values)) or ("null or empty" if found.present else "absent")
+        )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -7,12 +7,14 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from detector.cli.options import ConfigFile
-from detector.config import Level
+
+# As `detector.config.Level`, whose import would make help wait for pydantic.
+LevelName = Literal["informational", "low", "medium", "high", "critical"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -21,7 +23,7 @@ def alerts(
     *,
     config: ConfigFile = None,
     level: Annotated[
-        Level | None,
+        LevelName | None,
         typer.Option(metavar="LEVEL", help="Only alerts of this level (informational to critical) and above."),
     ] = None,
     rule: Annotated[
@@ -49,9 +51,10 @@ def alerts(
     from detector.alerts.render import line, use_color
     from detector.alerts.text import harmless_json
     from detector.cli.options import load_for_people
+    from detector.config import Level
 
     settings = load_for_people(config)
-    wanted = Filter(level, rule, entity)
+    wanted = Filter(level and Level(level), rule, entity)
     color = use_color(sys.stdout)
     try:
         for place, alert, latency_ms in follow(settings, begin or ("beginning" if from_beginning else "end")):

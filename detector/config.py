@@ -188,7 +188,7 @@ class Limits(_Section):
     """Events that one record may hold (a `Records` array); the rest is a dead letter."""
     max_alert_value_bytes: int = Field(default=8 << 10, ge=256, le=1 << 20)
     """Longer values of fields, and the original record, are cut to this in an alert, with a flag."""
-    max_rule_file_bytes: int = Field(default=64 << 10, ge=1 << 10, le=10 << 20)
+    max_rule_file_bytes: int = Field(default=512 << 10, ge=1 << 10, le=10 << 20)
     """Larger rule and parser files are refused."""
 
 

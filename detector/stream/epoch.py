@@ -312,8 +312,12 @@ class Epoch:
 
 def _kill(process: _Reader) -> None:
     there = NodeAffinitySchedulingStrategy(process.node, soft=False)
-    end = ray.remote(num_cpus=0, max_retries=0)(os.kill)
-    end.options(scheduling_strategy=there).remote(process.pid, signal.SIGKILL)
+    end = ray.remote(num_cpus=0, max_retries=0)(_end)
+    end.options(scheduling_strategy=there).remote(process.pid)
+
+
+def _end(pid: int) -> None:  # Ray takes no built-in function
+    os.kill(pid, signal.SIGKILL)
 
 
 def _describe(error: BaseException) -> str:

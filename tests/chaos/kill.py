@@ -26,7 +26,7 @@ so that Ray's processes are orphans of which the next life must not mind; everyt
 RATE = 500
 ALERTING = 0.04
 BAD = 0.004
-RECOVERY_LIMIT_S = 60.0
+RECOVERY_LIMIT_S = 120.0
 FAILPOINT_LIMIT_S = 30.0
 
 

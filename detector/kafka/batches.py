@@ -191,13 +191,13 @@ def salvage(header: Header, batch: memoryview, position: int, kernels: Kernels) 
         if row < header.records:
             length, begin = kernels.length(columns.data, at, size)
             sound = 0 < length <= size - begin
-            stop = begin + length if sound else size
+            begin, stop = (begin, begin + length) if sound else (at, size)
             lost = 1 if sound else header.records - row
             reason = f"record {row + 1} of {header.records} in the batch is malformed"
             row += lost
             end = header.next_offset if row == header.records else offset + 1
             if end > position:
-                yield Damage(max(offset, position), end, lost, columns.data[at:stop].tobytes(), reason)
+                yield Damage(max(offset, position), end, lost, columns.data[begin:stop].tobytes(), reason)
             at, offset = stop, end
     if at < size:
         reason = f"{size - at} bytes follow the last record of the batch"

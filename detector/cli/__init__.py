@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import traceback
-from importlib import import_module, util
 
 import typer
 
+from detector.cli import alerts, config, demo, parse, parsers, rules, run, topics, warm
 from detector.errors import DetectorError
 
 UNEXPECTED = 70
@@ -24,27 +24,15 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_COMMANDS = (
-    ("run", "run"),
-    ("demo", "demo"),
-    ("alerts", "alerts"),
-    ("topics", "create_topics"),
-    ("parse", "parse"),
-    ("warm", "warm"),
-)
-_GROUPS = ("rules", "parsers", "config")
-
-
-def _mount() -> None:
-    for module, command in _COMMANDS:
-        if util.find_spec(f"detector.cli.{module}"):
-            app.command(command.replace("_", "-"))(getattr(import_module(f"detector.cli.{module}"), command))
-    for name in _GROUPS:
-        if util.find_spec(f"detector.cli.{name}"):
-            app.add_typer(import_module(f"detector.cli.{name}").app, name=name)
-
-
-_mount()
+app.command()(run.run)
+app.command()(demo.demo)
+app.command()(alerts.alerts)
+app.command()(topics.create_topics)
+app.command()(parse.parse)
+app.command()(warm.warm)
+app.add_typer(rules.app, name="rules")
+app.add_typer(parsers.app, name="parsers")
+app.add_typer(config.app, name="config")
 
 
 @app.command()

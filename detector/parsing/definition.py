@@ -48,7 +48,7 @@ def _known_type(value: str) -> str:
     return value
 
 
-Pattern = Annotated[str, BeforeValidator(_joined), Field(min_length=1, max_length=MAX_PATTERN)]
+Pattern = Annotated[str, Field(min_length=1, max_length=MAX_PATTERN), BeforeValidator(_joined)]
 """An RE2 expression; a list of strings is their concatenation."""
 Strings = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1, max_length=64)]
 Values = Annotated[tuple[Scalar, ...], BeforeValidator(_listed), Field(min_length=1, max_length=256)]
@@ -257,8 +257,11 @@ class Source:
         try:
             definition: Definition | AliasTables = _KINDS[kinds[0]].validate_python(document)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
-            message = first["msg"].removeprefix("Value error, ")
+            errors = error.errors(include_url=False, include_context=False)
+            first = min(errors, key=lambda found: found["type"] != "extra_forbidden")  # a misspelt key is missing, too
+            message = (
+                "no such key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+            )
             raise self.error(f"{'.'.join(map(str, first['loc']))}: {message}", *self._place(first["loc"])) from None
         return definition
 

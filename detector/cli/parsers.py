@@ -11,7 +11,7 @@ app = typer.Typer(help="List and test the parsers of log formats.", no_args_is_h
 
 Paths = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[PATH]...", help="Folders or files of definitions, besides the built-in ones."),
+    typer.Argument(metavar="PATH", help="Folders or files of definitions, besides the built-in ones."),
 ]
 
 

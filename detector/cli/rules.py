@@ -17,7 +17,7 @@ app = typer.Typer(help="Test and list the rules.", no_args_is_help=True, rich_ma
 
 Paths = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[PATH]...", help="Rule files or folders; none: the built-in and the configured ones."),
+    typer.Argument(metavar="PATH", help="Rule files or folders; none: the built-in and the configured ones."),
 ]
 
 

@@ -38,7 +38,7 @@ def columns(alert: Mapping[str, Any], *, latency_ms: float | None = None) -> Col
         title=_text(alert, "rule", "title"),
         entity=f"{_text(alert, 'entity', 'field')}={_text(alert, 'entity', 'value')}",
         evidence=_evidence(alert.get("matches")),
-        latency=_latency(alert) if latency_ms is None else f"{latency_ms:.0f} ms",
+        latency=_duration(_latency_ms(alert) if latency_ms is None else latency_ms),
     )
 
 
@@ -78,15 +78,21 @@ def _evidence(matches: Any) -> str:
     return ", ".join(list(seen)[:_MAX_EVIDENCE]) + more
 
 
-def _latency(alert: Mapping[str, Any]) -> str:
+def _latency_ms(alert: Mapping[str, Any]) -> float | None:
     """From the record's timestamp to its detection."""
     source = alert.get("source")
     try:
         record_ms = int(source["record_timestamp"]) if isinstance(source, Mapping) else -1
         detected = datetime.fromisoformat(str(alert["detected_at"])).timestamp()
     except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return detected * 1_000 - record_ms if record_ms >= 0 else None
+
+
+def _duration(ms: float | None) -> str:
+    if ms is None:
         return ""
-    return f"{detected * 1_000 - record_ms:.0f} ms" if record_ms >= 0 else ""
+    return f"{ms:.0f} ms" if ms < 10_000 else f"{ms / 1_000:,.0f} s"
 
 
 def _paint(text: str, code: str | None) -> str:

@@ -43,6 +43,11 @@ class TestLine:
         """Whoever knows when the alert arrived replaces the time to its detection."""
         assert line(sample(), color=False, latency_ms=99.6).endswith("  100 ms")
 
+    @pytest.mark.parametrize(("ms", "shown"), [(9_999.4, "9999 ms"), (10_000, "10 s"), (86_400_000, "86,400 s")])
+    def test_tells_a_long_latency_in_seconds(self, ms: float, shown: str) -> None:
+        """What was read again after a day is not a row of digits."""
+        assert line(sample(), color=False, latency_ms=ms).endswith(f"  {shown}")
+
     def test_counts_the_evidence_that_it_leaves_out(self) -> None:
         """Two values are enough for a line."""
         assert "  f=a, f=b (+2)  " in line(sample(match=evidence("a", "b", "c", "d", "a")), color=False)

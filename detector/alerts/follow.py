@@ -64,6 +64,7 @@ def follow(config: Config, start: Start) -> Iterator[Arrival]:
     Raises UnavailableError or KafkaSetupError where the cluster or the topic cannot be found at the start.
     """
     from kafka import KafkaConsumer
+    from kafka.errors import KafkaError
 
     from detector.kafka.client import connect, quiet_arguments
 
@@ -78,21 +79,27 @@ def follow(config: Config, start: Start) -> Iterator[Arrival]:
         metadata_max_age_ms=_METADATA_MAX_AGE_MS,
     )
     with closing(consumer):
-        assigned: set[Any] = set()
-        look_at = 0.0
-        while True:
-            if time.monotonic() >= look_at:
-                new = _partitions(consumer, topic) - assigned
-                # Partitions that appear later have been empty until then.
-                _begin(consumer, assigned, new, "beginning" if assigned else start)
-                assigned |= new
-                look_at = time.monotonic() + _LOOK_FOR_PARTITIONS_S
-            for records in consumer.poll(timeout_ms=200).values():
-                for record in records:
-                    alert = _decode(record.value)
-                    yield Arrival(
-                        f"{record.topic}-{record.partition}@{record.offset}", alert, _latency(alert, record.timestamp)
-                    )
+        try:
+            yield from _arrivals(consumer, topic, start)
+        except KafkaError as error:  # what kafka-python does not wait out: a missing right, say
+            raise KafkaSetupError(f"topic {topic!r} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _arrivals(consumer: Any, topic: str, start: Start) -> Iterator[Arrival]:
+    assigned: set[Any] = set()
+    look_at = 0.0
+    while True:
+        if time.monotonic() >= look_at:
+            new = _partitions(consumer, topic) - assigned
+            # Partitions that appear later have been empty until then.
+            _begin(consumer, assigned, new, "beginning" if assigned else start)
+            assigned |= new
+            look_at = time.monotonic() + _LOOK_FOR_PARTITIONS_S
+        for records in consumer.poll(timeout_ms=200).values():
+            for record in records:
+                place = f"{record.topic}-{record.partition}@{record.offset}"
+                alert = _decode(record.value)
+                yield Arrival(place, alert, _latency(alert, record.timestamp))
 
 
 def _partitions(consumer: Any, topic: str) -> set[Any]:

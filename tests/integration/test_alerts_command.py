@@ -283,3 +283,17 @@ class TestFollow:
         arrivals.close()  # type: ignore[attr-defined]
 
         assert [first.place, second.place] == [f"{topic}-0@0", f"{topic}-2@0"]
+
+    def test_a_missing_right_is_an_error_that_says_so(
+        self, kafka: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What waiting does not mend ends the command with a message, not with a traceback."""
+        from kafka import KafkaConsumer
+        from kafka.errors import TopicAuthorizationFailedError
+
+        def _refuse(*_: object, **__: object) -> None:
+            raise TopicAuthorizationFailedError(topic)
+
+        monkeypatch.setattr(KafkaConsumer, "poll", _refuse)
+        with pytest.raises(KafkaSetupError, match="cannot be read: TopicAuthorizationFailedError"):
+            next(follow(config(kafka, topic), "end"))

@@ -19,6 +19,8 @@ from detector.parsing.recognition import Recognizer, first_object
 from detector.parsing.text import RAW, TextParser
 
 _UNFIT = "not of format {}: members that it needs are not there"
+_MAX_BAD_ELEMENTS = 16
+"""Bad elements of a record that are dead letters of their own: each copies the whole record."""
 _NO_OBJECT = "neither an object nor an array of objects"
 
 _Array = tuple[JsonParser, list[JsonValue]]
@@ -81,7 +83,7 @@ class Batch:
         if array is not None:
             self._elements(line, *array, loaded)
         elif parser is not None:
-            event = parser.event(line, 0, {}, self._topic, original=line.original, whole=False)
+            event = parser.event(line, 0, {}, self._topic, original=line.original, whole=False, text=True)
             self._raw(line, event, loaded.problem or _NO_OBJECT, loaded.position or 0)
         else:
             self._nothing(line, loaded.problem or _NO_OBJECT, loaded.position or 0)
@@ -95,13 +97,21 @@ class Batch:
     def _object(
         self, line: Line, value: dict[str, JsonValue], parser: JsonParser, loaded: Loaded, *, fits: bool
     ) -> None:
-        problem = loaded.problem
+        lost = loaded.problem
         if self._may_exceed(line):
             value, exceeded = bounded(value, self._limits.max_json_depth, self._limits.max_fields)
-            problem = problem or exceeded
-        if not problem and not fits:
-            problem = _UNFIT.format(parser.name)
-        event = parser.event(line, 0, value, self._topic, original=line.original, flags=loaded.flags, whole=not problem)
+            lost = lost or exceeded
+        problem = lost or ("" if fits else _UNFIT.format(parser.name))
+        event = parser.event(
+            line,
+            0,
+            value,
+            self._topic,
+            original=line.original,
+            flags=loaded.flags,
+            whole=not problem,
+            text=bool(lost),
+        )
         if problem:
             self._raw(line, event, problem, loaded.position)
         else:
@@ -115,33 +125,40 @@ class Batch:
             self._fail(line.row, DeadLetterReason.TRUNCATED, f"{detail} (limits.max_events_per_record)", None)
         elif loaded.problem and TRUNCATED not in line.flags:
             self._fail(line.row, DeadLetterReason.UNPARSED, loaded.problem, loaded.position)
+        bad = 0
         for ordinal, element in enumerate(elements[: limits.max_events_per_record]):
-            if not isinstance(element, dict):
-                detail = f"element {ordinal} is no object"
-                self._fail(line.row, DeadLetterReason.BAD_ELEMENT, detail, None, ordinal=ordinal, evaluated=False)
-                continue
             value, problem = element, ""
-            if may_exceed:
-                value, problem = bounded(element, limits.max_json_depth, limits.max_fields)
-            if not problem and not parser.takes(value):
+            cut = bool(loaded.problem) and ordinal == len(elements) - 1  # where reading stopped: no fault of its own
+            if not isinstance(element, dict):
+                problem = "" if cut else "no object"
+            elif may_exceed:
+                value, exceeded = bounded(element, limits.max_json_depth, limits.max_fields)
+                problem = "" if cut else exceeded
+            if not (problem or cut or parser.takes(value)):
                 problem = _UNFIT.format(parser.name)
-            broken = bool(loaded.problem) and ordinal == len(elements) - 1  # where reading stopped
-            event = parser.event(
-                line,
-                ordinal,
-                value,
-                self._topic,
-                original=_text(value),
-                flags=loaded.flags,
-                whole=not (problem or broken),
-            )
-            if problem or broken:
-                event.flags += ("unparsed",)
-                event.ecs.setdefault("message", event.original.decode())
-            if problem and not broken:
-                detail = f"element {ordinal}: {problem}"
-                self._fail(line.row, DeadLetterReason.BAD_ELEMENT, detail, None, ordinal=ordinal)
-            self._parsed.events.append(event)
+            if isinstance(value, dict):
+                self._element(line, parser, ordinal, value, loaded, whole=not (problem or cut))
+            if problem:
+                bad += 1
+                if bad <= _MAX_BAD_ELEMENTS:
+                    detail = f"element {ordinal}: {problem}"
+                    evaluated = isinstance(value, dict)
+                    self._fail(
+                        line.row, DeadLetterReason.BAD_ELEMENT, detail, None, ordinal=ordinal, evaluated=evaluated
+                    )
+        if bad > _MAX_BAD_ELEMENTS:
+            detail = f"{bad - _MAX_BAD_ELEMENTS:,} more elements are bad, each of them as these"
+            self._fail(line.row, DeadLetterReason.BAD_ELEMENT, detail, None)
+
+    def _element(
+        self, line: Line, parser: JsonParser, ordinal: int, value: dict[str, JsonValue], loaded: Loaded, *, whole: bool
+    ) -> None:
+        original = _text(value)
+        event = parser.event(line, ordinal, value, self._topic, original=original, flags=loaded.flags, whole=whole)
+        if not whole:
+            event.flags += ("unparsed",)
+            event.ecs.setdefault("message", original.decode())
+        self._parsed.events.append(event)
 
     def _may_exceed(self, line: Line) -> bool:
         """Whether a JSON text may be beyond the limits of depth or fields: cheap, and never wrong in saying no."""
@@ -158,7 +175,12 @@ class Batch:
 
     def _nothing(self, line: Line, detail: str, position: int) -> None:
         bindings = completed([], self._topic)
-        self._raw(line, Event(line.row, 0, {}, {}, line.original, RAW, bindings, None, line.flags), detail, position)
+        self._raw(
+            line,
+            Event(line.row, 0, {}, {}, line.original, RAW, bindings, None, line.flags, text=True),
+            detail,
+            position,
+        )
 
     def _fail(
         self,

@@ -52,8 +52,12 @@ class JsonParser:
         original: bytes,
         flags: tuple[str, ...] = (),
         whole: bool = True,
+        text: bool = False,
     ) -> Event:
-        """The event of an object; one that is not whole becomes a raw event with the fields so far."""
+        """The event of an object.
+
+        whole: else it becomes a raw event with the fields so far. text: whether `original` holds more than these.
+        """
         ecs: Ecs = {}
         self._fields.apply(value, ecs)
         flags = line.flags + flags
@@ -63,7 +67,7 @@ class JsonParser:
             flags += noticed
         bindings = self._sources.bindings(value, ecs, topic)
         name = self.name if whole else RAW
-        return Event(line.row, ordinal, value, ecs, original, name, bindings, time_us, flags)
+        return Event(line.row, ordinal, value, ecs, original, name, bindings, time_us, flags, text)
 
 
 def _contains(expression: str, key: str) -> Callable[[str], bool]:

@@ -9,7 +9,7 @@ from detector.events import Binding, JsonValue, LogSource
 from detector.parsing.definition import Alternative, Fields, LogSourceRow, Time, When
 from detector.parsing.pattern import DefinitionError
 from detector.parsing.timestamps import TimeParser, plausible
-from detector.parsing.values import SPREADING, TYPES
+from detector.parsing.values import SPREADING, TYPES, Convert
 
 Raw = Mapping[str, JsonValue]
 Ecs = dict[str, JsonValue]
@@ -46,41 +46,40 @@ def finder(path: str) -> Find:
 class FieldMap:
     """Fills in the ECS fields."""
 
-    __slots__ = ("_steps",)
+    __slots__ = ("_plain", "_steps")
 
     def __init__(self, fields: Fields) -> None:
-        self._steps: tuple[_Step, ...] = tuple(_step(name, alternatives) for name, alternatives in fields.items())
+        self._plain: list[tuple[str, str, Convert, bool]] = []  # one path without dots: the most, so without a closure
+        self._steps: list[_Step] = []
+        for name, alternatives in fields.items():
+            first = alternatives[0]
+            if len(alternatives) == len(first.paths) == 1 and not first.when and "." not in first.paths[0]:
+                plain = (name, first.paths[0], TYPES[first.type](name), first.type not in SPREADING)
+                self._plain.append(plain)
+            else:
+                self._steps.append(_step(name, alternatives))
 
     def apply(self, raw: Raw, ecs: Ecs) -> None:
         """Add to `ecs` what the fields of `raw` give."""
+        for name, path, convert, nullable in self._plain:
+            value = raw.get(path)
+            if value is not None:
+                convert(value, ecs)
+            elif nullable and path in raw:
+                ecs.setdefault(name, None)
         for step in self._steps:
             step(raw, ecs)
 
 
 def _step(name: str, alternatives: tuple[Alternative, ...]) -> _Step:
-    first = alternatives[0]
-    convert = TYPES[first.type](name)
-    if len(alternatives) == 1 and not first.when and len(first.paths) == 1 and "." not in first.paths[0]:
-        path = first.paths[0]
-        nullable = first.type not in SPREADING
-
-        def simple(raw: Raw, ecs: Ecs) -> None:
-            value = raw.get(path, MISSING)
-            if value is None:
-                if nullable:
-                    ecs.setdefault(name, None)
-            elif value is not MISSING:
-                convert(value, ecs)
-
-        return simple
     ways = [_way(name, alternative) for alternative in alternatives]
 
-    def several(raw: Raw, ecs: Ecs) -> None:
+    def step(raw: Raw, ecs: Ecs) -> None:
         for way in ways:
             if way(raw, ecs):
                 return
 
-    return several
+    return step
 
 
 def _way(name: str, alternative: Alternative) -> _Condition:

@@ -115,14 +115,14 @@ class TextParser:
             if groups is None:
                 self._unparsed(line, topic, unparsed)
                 continue
-            raw: dict[str, str] = dict(zip(names, groups, strict=True))  # type: ignore[arg-type]
+            raw: dict[str, str] = {
+                name: group  # type: ignore[misc] # none of a matching line is None
+                for name, group in zip(names, groups, strict=True)
+                if group not in absent
+            }
             for name in optional:
-                if not raw[name]:
+                if raw.get(name) == "":
                     del raw[name]
-            if absent:
-                for name in names:
-                    if raw.get(name) in absent:
-                        del raw[name]
             found.append((line, raw, {}))
         for _, raw, ecs in found:
             self._fields.apply(raw, ecs)
@@ -146,7 +146,7 @@ class TextParser:
             time_us, noticed = self._time.apply(raw, ecs, line.reference_us)
             flags += noticed
         bindings = self._sources.bindings(raw, ecs, topic)
-        return Event(line.row, 0, raw, ecs, line.original, name, bindings, time_us, flags)
+        return Event(line.row, 0, raw, ecs, line.original, name, bindings, time_us, flags, text=True)
 
     def _unparsed(self, line: Line, topic: LogSource | None, unparsed: Unparsed) -> None:
         fields, stopped = self._partial.fields(line.text) if self._partial else ({}, 0)

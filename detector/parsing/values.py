@@ -13,6 +13,7 @@ Convert = Callable[[JsonValue, dict[str, JsonValue]], bool]
 """Adds what a value (never None) stands for to the ECS fields; False if it is none of that type, and adds nothing."""
 
 _INT64 = 1 << 63
+_SHORT = 19  # so many digits may be too large
 _STRUCTURED_DATA_MAX = 64
 
 
@@ -57,7 +58,8 @@ def _integer(value: JsonValue) -> int | None:
 
 def _int(name: str) -> Convert:
     def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
-        number = _integer(value)
+        plain = isinstance(value, str) and len(value) < _SHORT and value.isascii() and value.isdigit()
+        number = int(value) if plain else _integer(value)
         if number is None:
             return False
         ecs[name] = number

@@ -179,6 +179,13 @@ class TestArrays:
             (3, DeadLetterReason.BAD_ELEMENT, False),
         ]
 
+    def test_many_bad_elements(self) -> None:
+        """A record is not copied to the dead letters thousands of times."""
+        parsed = parse(self.records(self.trail("a"), *([None] * 1_000)))
+
+        assert reasons(parsed) == [DeadLetterReason.BAD_ELEMENT] * 17
+        assert parsed.failures[-1].detail.startswith("984 more elements")
+
     def test_original(self) -> None:
         """The original of an element is its own JSON text."""
         parsed = parse(self.records(self.trail("a"), self.trail("b")))
@@ -271,6 +278,24 @@ class TestFixedFormat:
 
         assert (found.format, found.ecs["message"]) == ("raw", "StopLogging")
         assert sources(found) == {(None, "aws", "cloudtrail")}
+
+
+class TestText:
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (ACCESS % b"x", True),
+            (b"noise", True),
+            (ACCESS[:60], True),
+            (TRAIL % b"x", False),
+            (b'{"a":1}', False),
+            (b'{"a":1', True),
+            (b'{"Records":[%s]}' % (TRAIL % b"x"), False),
+        ],
+    )
+    def test_keywords(self, value: bytes, text: bool) -> None:
+        """Keywords search the line of a text, and of JSON that is broken; else the values."""
+        assert event(value).text is text
 
 
 class TestLogSources:

@@ -76,7 +76,7 @@ class TestYaml:
 
     def test_size(self) -> None:
         """A file beyond the limit is not looked at."""
-        with pytest.raises(ParserError, match="larger than 65,536 bytes"):
+        with pytest.raises(ParserError, match="larger than 524,288 bytes"):
             read("#" * 600_000, "x.yml", Limits().max_rule_file_bytes)
 
 

@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from math import prod
 from typing import ClassVar
 
 import sigma.modifiers as pysigma
@@ -100,8 +101,12 @@ class Expand(pysigma.SigmaExpandModifier):
     """Replaces `%name%` by each of the user's values of that name."""
 
     def modify(self, val: SigmaString | SigmaRegularExpression) -> SigmaString | SigmaRegularExpression:
+        val = val.insert_placeholders()
+        parts = (val.regexp if isinstance(val, SigmaRegularExpression) else val).s
+        if prod(len(list(_fill(part))) for part in parts if isinstance(part, Placeholder)) > MAX_FILLED:
+            raise SigmaValueError(f"the placeholders expand to more than {MAX_FILLED} values")
         # A list is as good as a value to the base class; only its annotation says otherwise.
-        return val.insert_placeholders().replace_placeholders(_fill)  # type: ignore[return-value]
+        return val.replace_placeholders(_fill)  # type: ignore[return-value]
 
 
 class Cidr(pysigma.SigmaCIDRModifier):

@@ -29,7 +29,7 @@ MAX_REGEX_PROGRAM = 100_000
 """Instructions that the regular expressions of a rule may have together, as RE2 counts."""
 
 _TAXONOMIES = ("sigma", "ecs")
-_KEYS = {"identifier": "id", "tag": "tags"}
+_KEYS = {"identifier": "id", "tag": "tags", "value": "tags"}
 _FAILURES = (errors.SigmaError, LoweringError, re2.error)
 _TACTIC, _TECHNIQUE = "attack.", "attack.t"
 

@@ -110,9 +110,14 @@ def _inside_test(literals: tuple[str, ...]) -> TextTest:
 
 
 def one_regex(pattern: Text) -> str | None:
-    """The regular expression of a pattern with `?`, else None: RE2 is linear whatever the pattern."""
+    """The regular expression of a pattern with `?`, else None: RE2 is linear whatever the pattern.
+
+    Raises re2.error where it would be too large.
+    """
     if Wildcard.ONE not in pattern.parts:
         return None
+    if len(pattern.parts) > MAX_REGEX_BYTES:
+        raise re2.error(f"more than {MAX_REGEX_BYTES} wildcards")
     body = "".join(re2.escape(part) if isinstance(part, str) else _REGEX[part] for part in pattern.parts)
     return rf"(?s)\A{body}\z"
 

@@ -22,11 +22,14 @@ def arguments(kafka: Kafka, role: str) -> dict[str, Any]:
     Raises:
         ConfigError: the file of the SASL password cannot be read.
     """
+    from detector.kafka.sockets import DIRECT  # brings kafka-python, which most commands do without
+
     return {
         "bootstrap_servers": list(kafka.bootstrap_servers),
         "client_id": f"detector-{kafka.instance_id}-{role}",
         "request_timeout_ms": kafka.request_timeout_ms,
         "bootstrap_timeout_ms": kafka.request_timeout_ms,
+        "proxy_url": DIRECT,
         "reconnect_backoff_max_ms": 1_000,  # after an outage, a cluster of ours is not a stampede
         **security(kafka.security),
     }

@@ -157,7 +157,8 @@ def _str(value: Any) -> str:
 
 
 def _json(_logger: WrappedLogger, _name: str, event: EventDict) -> bytes:
-    return orjson.dumps(event).decode().translate(_JSON_ESCAPES).encode()
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event")}
+    return orjson.dumps(first | event).decode().translate(_JSON_ESCAPES).encode()
 
 
 def _console() -> Callable[[WrappedLogger, str, EventDict], bytes]:

@@ -64,6 +64,7 @@ class TestJson:
 
         (event,) = stderr.events()
         assert tuple(event[k] for k in ("event", "level", "reason", "windows")) == ("epoch ended", "warning", "age", 3)
+        assert list(event)[:3] == ["timestamp", "level", "event"]
         assert event["timestamp"].endswith("Z")
 
     def test_level(self, stderr: Written) -> None:

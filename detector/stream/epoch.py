@@ -25,6 +25,7 @@ from kafka import TopicPartition
 from ray.data import DataContext, Dataset
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
+from ray.exceptions import RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from detector import metrics
@@ -45,6 +46,7 @@ STALL_S = 10.0
 log = structlog.get_logger()
 
 _FORCE_S = 2.0
+_ISSUE_S = 20.0
 _WARM_S = 120.0
 
 
@@ -64,7 +66,7 @@ class Streamer:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._numbers = itertools.count(1)
-        self._tickets: Any = Tickets.remote()  # type: ignore[attr-defined]
+        self._tickets: Any = None
         slots = int(ray.cluster_resources().get("CPU", 0))
         if not slots:
             raise DetectorError("the Ray cluster has no CPU; each reader needs one (input.readers)")
@@ -117,9 +119,24 @@ class Streamer:
         suspects: frozenset[TopicPartition],
     ) -> Epoch:
         number = next(self._numbers)
-        ray.get(self._tickets.issue.remote(number, spec))
+        try:
+            self._issue(number, spec)
+        except RayError as error:
+            raise EpochError(f"epoch {number} cannot begin: {_describe(error)}") from error
         tasks = self.tasks(number, spec, shares, starts, suspects)
         return Epoch(number, dataset(tasks), len(tasks), self._tickets)
+
+    def _issue(self, number: int, spec: Spec) -> None:
+        """Have somebody hold the epoch's ticket: the actor from before, or a new one if that has died."""
+        if self._tickets is not None:
+            try:
+                ray.get(self._tickets.issue.remote(number, spec), timeout=_ISSUE_S)
+            except RayActorError:
+                self._tickets = None
+            else:
+                return
+        self._tickets = Tickets.remote()  # type: ignore[attr-defined]
+        ray.get(self._tickets.issue.remote(number, spec), timeout=_ISSUE_S)
 
     def tasks(
         self,

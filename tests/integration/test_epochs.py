@@ -97,6 +97,7 @@ class TestPlan:
     def test_fused(self, kafka: Broker) -> None:
         """Reading and evaluating are one task: unfused, the readers would hold all slots, and nothing be evaluated."""
         run = Run(kafka, 1)
+        run.streamer.warm(run.spec, while_waiting=lambda: None)
         tasks = run.streamer.tasks(1, run.spec, [[TopicPartition(run.world.logs, 0)]], run.positions.starts)
 
         assert internals.operators(dataset(tasks)) == ("Read_Windows->MapBatches(evaluate)",)

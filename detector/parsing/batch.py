@@ -19,7 +19,7 @@ from detector.parsing.recognition import Recognizer, first_object
 from detector.parsing.text import RAW, TextParser
 
 _UNFIT = "not of format {}: members that it needs are not there"
-_MAX_BAD_ELEMENTS = 16
+MAX_BAD_ELEMENTS = 16
 """Bad elements of a record that are dead letters of their own: each copies the whole record."""
 _NO_OBJECT = "neither an object nor an array of objects"
 
@@ -140,14 +140,14 @@ class Batch:
                 self._element(line, parser, ordinal, value, loaded, whole=not (problem or cut))
             if problem:
                 bad += 1
-                if bad <= _MAX_BAD_ELEMENTS:
+                if bad <= MAX_BAD_ELEMENTS:
                     detail = f"element {ordinal}: {problem}"
                     evaluated = isinstance(value, dict)
                     self._fail(
                         line.row, DeadLetterReason.BAD_ELEMENT, detail, None, ordinal=ordinal, evaluated=evaluated
                     )
-        if bad > _MAX_BAD_ELEMENTS:
-            detail = f"{bad - _MAX_BAD_ELEMENTS:,} more elements are bad, each of them as these"
+        if bad > MAX_BAD_ELEMENTS:
+            detail = f"{bad - MAX_BAD_ELEMENTS:,} more elements are bad, each of them as these"
             self._fail(line.row, DeadLetterReason.BAD_ELEMENT, detail, None)
 
     def _element(

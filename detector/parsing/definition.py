@@ -19,9 +19,9 @@ from pydantic import (
     model_validator,
 )
 
+from detector.documents import Document, DocumentError, read_documents
 from detector.errors import ParserError
 from detector.parsing.values import TYPES
-from detector.parsing.yaml_source import Lines, documents
 
 MAX_PATTERN = 4_096
 MAX_MESSAGES = 256
@@ -222,22 +222,21 @@ _KINDS: dict[str, TypeAdapter[Any]] = {
 class Source:
     """One document of a definition file, before it is checked; `like` is resolved among all of them."""
 
-    __slots__ = ("document", "lines", "path")
+    __slots__ = ("_parsed", "document", "path")
 
-    def __init__(self, document: dict[str, Any], lines: Lines, path: str) -> None:
-        self.document = document
-        self.lines = lines
+    def __init__(self, parsed: Document, path: str) -> None:
+        self._parsed = parsed
+        self.document: dict[str, Any] = parsed.value
         self.path = path
 
     @property
     def name(self) -> str:
+        """The name that it gives itself."""
         return str(self.document.get("name", ""))
 
     def error(self, message: str, *place: str | int) -> ParserError:
         """An error at a place in the document, or at the nearest part around it that is there."""
-        while place and place not in self.lines:
-            place = place[:-1]
-        return ParserError(message, where=f"{self.path}:{self.lines.get(place, 1)}")
+        return ParserError(message, where=f"{self.path}:{self._parsed.line(*place)}")
 
     def check(self, others: dict[str, Source]) -> Definition | AliasTables:
         """The definition; raises ParserError for the first thing that is wrong with it."""
@@ -268,7 +267,7 @@ class Source:
     def _place(self, location: tuple[str | int, ...]) -> tuple[str | int, ...]:
         place: tuple[str | int, ...] = ()
         for part in location:
-            if (*place, part) in self.lines:
+            if (*place, part) in self._parsed.lines:
                 place = (*place, part)
         return place
 
@@ -278,10 +277,11 @@ def read(text: str, path: str, max_bytes: int) -> list[Source]:
     if len(text.encode()) > max_bytes:
         raise ParserError(f"larger than {max_bytes:,} bytes (limits.max_rule_file_bytes)", where=path)
     sources = []
-    for document, lines in documents(text, path):
-        if document is None:
-            continue
-        if not isinstance(document, dict):
-            raise ParserError("a definition is a mapping", where=f"{path}:{lines[()]}")
-        sources.append(Source(document, lines, path))
+    try:
+        for document in read_documents(text):
+            if not isinstance(document.value, dict):
+                raise ParserError("a definition is a mapping", where=f"{path}:{document.line()}")
+            sources.append(Source(document, path))
+    except DocumentError as error:
+        raise ParserError(error.message, where=f"{path}:{error.line}") from None
     return sources

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kafka import TopicPartition
 from kafka import errors as kafka_errors
@@ -60,6 +61,7 @@ class ExactlyOnce:
         self._sealed: float | None = None
         self._offsets: Pending | None = None
         self._commit: Pending | None = None
+        self._member: Any = None  # in whose name the offsets were added
         self._last = 0.0  # when the last transaction was sealed
         self._ready: dict[TopicPartition, int] = {}
         self._ready_windows = 0
@@ -173,7 +175,8 @@ class ExactlyOnce:
             if not self._ready:  # a topic is being looked up, and nothing was sent yet
                 self._sealed = None
                 return
-            self._offsets = sender.add_offsets(self._ready, self._group.metadata())
+            self._member = self._group.metadata()
+            self._offsets = sender.add_offsets(self._ready, self._member)
         if not self._offsets.is_done:
             self._check(self._sealed, now, "the transaction's offsets")
             return
@@ -216,8 +219,15 @@ class ExactlyOnce:
         if since is not None and now - since > STEP_TIMEOUT_S:
             raise DeliveryError(f"{what} had no answer within {STEP_TIMEOUT_S:.0f} s")
 
+    def _still_member(self) -> bool:
+        # A replica that the group had dropped and that joins again takes its instance id over from itself.
+        try:
+            return bool(self._group.metadata().member_id == self._member.member_id)
+        except DeliveryError:
+            return False
+
     def _explained(self, error: Exception, now: float) -> Exception:
-        if isinstance(error, kafka_errors.FencedInstanceIdError):
+        if isinstance(error, kafka_errors.FencedInstanceIdError) and self._still_member():
             return FencedError(f"kafka.instance_id: another process took over {self._config.kafka.instance_id!r}")
         young = self._opened is not None and now - self._opened < TRANSACTION_TIMEOUT_MS / 1_000
         if isinstance(error, (kafka_errors.ProducerFencedError, kafka_errors.InvalidProducerEpochError)) and young:

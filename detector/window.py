@@ -32,7 +32,8 @@ class Span:
     start, end: fetch positions `[start, end)`; control batches and compaction leave gaps between records.
     consumed: records in it by the count in the batch headers, less those before `start` and those of aborted
         transactions. The balance `consumed = evaluated + rejected` is checked against this count.
-    end_offset: the partition's high watermark (last stable offset when read_committed) when it was read.
+    end_offset: the partition's high watermark (last stable offset when read_committed) when it was read; -1 before the
+        broker's first answer.
     """
 
     topic: str

@@ -168,7 +168,7 @@ def _main(order: Order, output: IO[bytes]) -> None:
     position, end = order.start, order.end
     while end is None or position < end:
         window = reader.read(timeout_s=1.0, linger_s=0.0)
-        if end is None and window.spans:
+        if end is None and window.spans and window.spans[0].end_offset >= 0:
             end = min(window.spans[0].end_offset, order.start + order.input.max_window_records)
             say("limit", end)
         for single in singles(window):

@@ -85,7 +85,8 @@ class Positions:
                     f"{span.topic}-{span.partition}: window at {span.start}, expected {self._next.get(tp)}"
                 )
             self._next[tp] = offsets[tp] = span.end
-            self._ends[tp] = span.end_offset
+            if span.end_offset >= 0:
+                self._ends[tp] = span.end_offset
             if span.end > span.start:
                 self._deaths.pop(tp, None)
         return offsets

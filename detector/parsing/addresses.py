@@ -22,7 +22,7 @@ class Address(NamedTuple):
 NOTHING = Address(None, None, None)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def address(text: str) -> Address:
     """The parts of an address: `ip`, `ip:port`, `[v6]:port`, `v6%zone`, `name`, `name:port`.
 

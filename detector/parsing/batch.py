@@ -84,9 +84,9 @@ class Batch:
             self._elements(line, *array, loaded)
         elif parser is not None:
             event = parser.event(line, 0, {}, self._topic, original=line.original, whole=False, text=True)
-            self._raw(line, event, loaded.problem or _NO_OBJECT, loaded.position or 0)
+            self._raw(line, event, loaded.problem or _NO_OBJECT, _position(line, loaded) or 0)
         else:
-            self._nothing(line, loaded.problem or _NO_OBJECT, loaded.position or 0)
+            self._nothing(line, loaded.problem or _NO_OBJECT, _position(line, loaded) or 0)
 
     def _array(self, value: dict[str, JsonValue], parser: JsonParser | None) -> _Array | None:
         if parser is None:
@@ -113,7 +113,7 @@ class Batch:
             text=bool(lost),
         )
         if problem:
-            self._raw(line, event, problem, loaded.position)
+            self._raw(line, event, problem, _position(line, loaded))
         else:
             self._parsed.events.append(event)
 
@@ -124,7 +124,7 @@ class Batch:
             detail = f"holds {len(elements):,} events, the first {limits.max_events_per_record:,} are evaluated"
             self._fail(line.row, DeadLetterReason.TRUNCATED, f"{detail} (limits.max_events_per_record)", None)
         elif loaded.problem and TRUNCATED not in line.flags:
-            self._fail(line.row, DeadLetterReason.UNPARSED, loaded.problem, loaded.position)
+            self._fail(line.row, DeadLetterReason.UNPARSED, loaded.problem, _position(line, loaded))
         bad = 0
         for ordinal, element in enumerate(elements[: limits.max_events_per_record]):
             value, problem = element, ""
@@ -193,6 +193,10 @@ class Batch:
         evaluated: bool = True,
     ) -> None:
         self._parsed.failures.append(Failure(row, ordinal, reason, detail, position, evaluated))
+
+
+def _position(line: Line, loaded: Loaded) -> int | None:
+    return None if loaded.position is None else loaded.position + line.skipped
 
 
 def _looks_like_json(text: str) -> bool:

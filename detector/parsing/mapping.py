@@ -171,18 +171,20 @@ class TimeMap:
         No time where it is not there, cannot be read (bad_time) or cannot belong to the record (implausible_time): the
         record's time then stands for it.
         """
+        wrong: tuple[str, ...] = ()
         for find in self._finders:
             value = find(raw)
             if value is MISSING or value is None:
                 continue
             instant, flag = self._parser.parse(value, reference_us)
             if instant is None:
-                return None, (flag,) if flag else ()
+                wrong = wrong or (flag or "bad_time",)
+                continue
             if not plausible(instant.us, reference_us):
                 return None, ("implausible_time",)
             ecs["@timestamp"] = instant.text
             return instant.us, ("leap_second",) if instant.leap else ()
-        return None, ()
+        return None, wrong
 
 
 def time_map(time: Time | None) -> TimeMap | None:

@@ -95,6 +95,12 @@ class TestOddInput:
 
         assert failure.position == len(line)
 
+    def test_position_in_json(self) -> None:
+        """The same for JSON."""
+        (failure,) = parse(b'\xef\xbb\xbf{"a":1 x').failures
+
+        assert failure.position == 10
+
     def test_10_mb_line(self) -> None:
         """A long line is evaluated as far as the limit, in no time, and a dead letter once."""
         limits = Limits()
@@ -343,6 +349,13 @@ class TestTime:
     def test_any_timestamp(self, timestamp_ms: int) -> None:
         """No timestamp of a record raises."""
         assert len(parse(ACCESS % b"x", SSHD % b"x", timestamp_ms=timestamp_ms).events) == 2
+
+    def test_next_candidate(self) -> None:
+        """Of several members that may hold the time, the first that can be read counts."""
+        found = event(b'{"time":"soon","ts":1715940303}')
+
+        assert (found.time_us, found.flags) == (1_715_940_303_000_000, ())
+        assert event(b'{"time":"soon"}').flags == ("bad_time",)
 
     def test_not_the_wall_clock(self) -> None:
         """The same record gives the same event at any time, near its own time or not."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from detector.events import Binding, Event, JsonValue
 from detector.sigma.folding import fold
@@ -16,8 +16,7 @@ KEYWORDS = ""
 """The field of an item without one: the original line of a text, else every value of the event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a field name leads to in an event.
 
     values: those that are not null, arrays taken apart; none for an empty array.
@@ -85,15 +84,19 @@ class EventView:
         paths = self.binding.aliases.get(name)
         if paths is not None:
             return _gather([value for path in paths for value in self._at(path)])
-        values = list(_descend(self.event.raw, name))
+        values = _lookup(self.event.raw, name)
         if not values and name in self.event.ecs:
             values = [self.event.ecs[name]]
         return _gather(values)
 
     def _at(self, path: str) -> list[JsonValue]:
         if path.startswith(RAW):
-            return list(_descend(self.event.raw, path[len(RAW) :]))
+            return _lookup(self.event.raw, path[len(RAW) :])
         return [self.event.ecs[path]] if path in self.event.ecs else []
+
+
+def _lookup(raw: Mapping[str, JsonValue], path: str) -> list[JsonValue]:
+    return [raw[path]] if path in raw else list(_descend(raw, path))
 
 
 def _descend(value: JsonValue, path: str) -> Iterator[JsonValue]:
@@ -126,6 +129,8 @@ def _splits(path: str) -> tuple[tuple[str, str | None], ...]:
 def _gather(values: list[JsonValue]) -> Found:
     if not values:
         return _ABSENT
+    if all(type(value) is str for value in values):
+        return Found(present=True, null=False, values=tuple(values))
     flat = list(_flatten(values))
     return Found(
         present=True,

@@ -70,7 +70,11 @@ class Rule:
 
     def matches(self, views: Sequence[EventView]) -> bool:
         """Whether the rule is true of an event, seen through any of the log sources that it runs on."""
-        return any(map(self._test, views))
+        test = self._test
+        for view in views:  # noqa: SIM110 -- this runs for each event and rule, and a loop costs half of any()
+            if test(view):
+                return True
+        return False
 
     def explain(self, views: Sequence[EventView]) -> Match:
         """Why it is. Raises ValueError if it is not."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from detector.errors import RuleError
 from detector.events import Event, LogSource
@@ -13,8 +14,8 @@ from detector.sigma.rule import Rule, runs_on
 _MAX_CACHED = 4096
 """Combinations of log sources that are remembered; parsers know some dozens."""
 
-Plan = tuple[tuple[Rule, tuple[int, ...]], ...]
-"""Rules, each with the indexes of the log sources that it runs on."""
+Plan = tuple[tuple[tuple[int, ...], tuple[Rule, ...]], ...]
+"""The rules in their order, by the indexes of the log sources that they run on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +41,21 @@ class RuleSet:
         if not plan:
             return
         views = tuple(EventView(event, binding) for binding in bindings)
-        for rule, places in plan:
-            yield rule, tuple(views[place] for place in places)
+        for places, rules in plan:
+            seen = tuple(views[place] for place in places)
+            for rule in rules:
+                yield rule, seen
 
     def _plan(self, logsources: tuple[LogSource, ...]) -> Plan:
         plan = self._plans.get(logsources)
         if plan is None:
-            places = (
-                (rule, tuple(place for place, logsource in enumerate(logsources) if runs_on(rule.logsource, logsource)))
-                for rule in self.rules
-            )
-            plan = tuple((rule, found) for rule, found in places if found)
+            by_places = groupby(self.rules, lambda rule: _places(rule, logsources))
+            plan = tuple((places, tuple(rules)) for places, rules in by_places if places)
             if len(self._plans) >= _MAX_CACHED:
                 self._plans.clear()
             self._plans[logsources] = plan
         return plan
+
+
+def _places(rule: Rule, logsources: tuple[LogSource, ...]) -> tuple[int, ...]:
+    return tuple(place for place, logsource in enumerate(logsources) if runs_on(rule.logsource, logsource))

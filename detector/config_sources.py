@@ -29,7 +29,7 @@ MAX_FILE_BYTES = 256 << 10
 
 _RESERVED = re.compile(
     r"DETECTOR_CONFIG"  # the file's name
-    r"|DETECTOR_TEST_.*|DETECTOR_FAILPOINT(?:_FILE)?"  # of the test suite
+    r"|DETECTOR_TEST_.*|DETECTOR_FAILPOINT(?:_FILE)?|DETECTOR_POISON"  # of the test suite
     # Kubernetes sets these in every pod for services named detector or detector-something.
     r"|DETECTOR_(?:[A-Z0-9]+_)*SERVICE_(?:HOST|PORT(?:_[A-Z0-9]+)*)"
     r"|DETECTOR_(?:[A-Z0-9]+_)*PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?"

@@ -33,6 +33,9 @@ _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x
 _ESCAPES = {code: f"\\u{code:04x}" for code in _CONTROLS}
 _JSON_ESCAPES = {code: escape for code, escape in _ESCAPES.items() if code >= 0x20}
 
+REPEAT_S = 10.0
+_MAX_REMEMBERED = 256
+
 # One list for good: loggers that were cached keep it, so that a later configuration reaches them too.
 _processors: list[Processor] = []
 
@@ -95,16 +98,41 @@ class _StandardError:
 
 
 class _Forward(logging.Handler):
-    """Makes an event of what a library logs; its text is a value, since nobody here chose its words."""
+    """Makes an event of what a library logs; its text is a value, since nobody here chose its words.
+
+    The same message (by its format string) comes once in `REPEAT_S`, with the number of those left out: while a
+    broker is away, Kafka's clients say so several times a second.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._left_out: dict[tuple[str, str], tuple[float, int]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Forward a record, unless its like was forwarded just now."""
+        key = (record.name, str(record.msg)[:200])
+        until, repeated = self._left_out.get(key, (0.0, 0))
+        if record.created < until:
+            self._left_out[key] = (until, repeated + 1)
+            return
+        if len(self._left_out) >= _MAX_REMEMBERED:
+            self._left_out.clear()
+        self._left_out[key] = (record.created + REPEAT_S, 0)
+        self._forward(record, repeated)
+
+    def _forward(self, record: logging.LogRecord, repeated: int) -> None:
         try:
             message = record.getMessage()
         except Exception:  # noqa: BLE001 -- a library's broken format string is not our failure
             message = str(record.msg)
         level = min(record.levelno // 10 * 10, logging.CRITICAL)  # structlog knows the five usual ones only
         structlog.get_logger().log(
-            level, "library message", logger=record.name, message=message, exc_info=record.exc_info
+            level,
+            "library message",
+            logger=record.name,
+            message=message,
+            exc_info=record.exc_info,
+            **({"repeated": repeated} if repeated else {}),
         )
 
 
@@ -158,7 +186,7 @@ def _str(value: Any) -> str:
 
 def _json(_logger: WrappedLogger, _name: str, event: EventDict) -> bytes:
     first = {key: event.pop(key) for key in ("timestamp", "level", "event")}
-    return orjson.dumps(first | event).decode().translate(_JSON_ESCAPES).encode()
+    return orjson.dumps({**first, **event}).decode().translate(_JSON_ESCAPES).encode()
 
 
 def _console() -> Callable[[WrappedLogger, str, EventDict], bytes]:

@@ -9,10 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
+
 from detector import config, logs
 from detector.errors import DetectorError
+from detector.stream import internals
 
 SPARES = 1
+
+log = structlog.get_logger()
 
 
 @contextmanager
@@ -45,6 +50,7 @@ def running(settings: config.Ray, *, readers: int) -> Iterator[None]:
             warnings.simplefilter("ignore", FutureWarning)  # about a default for GPUs, of which there are none
             ray.init(**options)
             logs.adopt("ray", "ray.data")
+            internals.forward_messages(log)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {settings.address}" if settings.address else "a local Ray"
         hint = (

@@ -55,6 +55,18 @@ def apply(context: DataContext) -> tuple[str, ...]:
     return tuple(missing)
 
 
+def forward_messages(log: Any) -> None:
+    """Let what Ray's node says (a process died, memory is short) be an event of our log, not a line on the terminal."""
+    from ray._private import ray_logging
+
+    dispatcher = getattr(ray_logging, "global_worker_stdstream_dispatcher", None)
+    if dispatcher is not None:
+        dispatcher.remove_handler("ray_print_logs")
+        dispatcher.add_handler(
+            "detector", lambda data: log.warning("ray message", message="\n".join(data.get("lines", ()))[:2000])
+        )
+
+
 def operators(dataset: Dataset) -> tuple[str, ...]:
     """The names of the tasks that Ray makes of a Dataset, in order, its inputs left out.
 

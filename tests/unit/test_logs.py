@@ -282,3 +282,18 @@ class TestStandardError:
         first, second = stderr.lines()
         assert first.startswith("{")
         assert not second.startswith("{")
+
+
+class TestRepetition:
+    def test_said_once(self, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+        """A library that says the same again and again is heard once in a while, with the number of repetitions."""
+        logs.configure(Log())
+        handler = logs._Forward(logging.WARNING)
+        record = logging.LogRecord("kafka.net", logging.WARNING, "f.py", 1, "no answer from %s", ("node 1",), None)
+        record.created = 1_000.0
+        for second in (0, 1, 2, 10):
+            record.created = 1_000.0 + second
+            handler.emit(record)
+
+        lines = [orjson.loads(line) for line in capsysbinary.readouterr().err.splitlines()]
+        assert [line.get("repeated") for line in lines] == [None, 2]

@@ -16,6 +16,8 @@ from detector.parsing.pattern import DefinitionError, compiled, partial, searche
 RAW = "raw"
 """Format of the events that no parser took whole."""
 
+_REPEATED = "message repeated "
+
 Unparsed = Callable[[Line, Event, str, int], None]
 """Told of a line that a parser did not take whole: the line, its raw event, why, and the byte where it stopped."""
 
@@ -48,6 +50,7 @@ class ProgramParser:
     def apply(self, messages: Sequence[str], raws: Sequence[dict[str, str]], ecs: Sequence[Ecs]) -> None:
         """Add to the fields of events what their messages give."""
         by_pattern: dict[int, list[int]] = defaultdict(list)
+        messages = [_said_once(message, fields) for message, fields in zip(messages, ecs, strict=True)]
         for index, message in enumerate(messages):
             matching = self._automaton.Match(message.encode())
             if matching:
@@ -63,6 +66,17 @@ class ProgramParser:
                         del raw[name]
                 fields.apply(raw, ecs[index])
                 raws[index].update(raw)  # type: ignore[arg-type] # none of a matching line is None
+
+
+def _said_once(message: str, ecs: Ecs) -> str:
+    """The message without what rsyslog writes around one that came several times in a row; the count goes to `ecs`."""
+    if not message.startswith(_REPEATED):
+        return message
+    count, times, inner = message.removeprefix(_REPEATED).partition(" times: [ ")
+    if not (times and inner.endswith("]") and count.isascii() and count.isdigit() and len(count) < 10):
+        return message
+    ecs["log.syslog.repeated"] = int(count)
+    return inner[:-1]
 
 
 class TextParser:

@@ -28,6 +28,7 @@ def parse(
     import orjson
     import pyarrow as pa
 
+    from detector.alerts.text import harmless_json
     from detector.config_sources import load_config
     from detector.errors import ConfigError
     from detector.parsing.registry import compile_parsers, read_sources
@@ -62,7 +63,7 @@ def parse(
                 "fields": event.ecs,
                 "raw": event.raw,
             }
-            typer.echo(orjson.dumps(shown))
+            typer.echo(harmless_json(orjson.dumps(shown)))
         for failure in parsed.failures:
             place = "" if failure.position is None else f" at byte {failure.position}"
             typer.echo(f"line {start + failure.record}: {failure.reason.value}{place}: {failure.detail}", err=True)

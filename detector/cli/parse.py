@@ -36,9 +36,7 @@ def parse(
     from detector.window import RECORDS
 
     settings = load_config(config)
-    parsers = compile_parsers(
-        read_sources(settings.rules.parser_paths, builtin=settings.rules.builtin), limits=settings.limits
-    )
+    parsers = compile_parsers(read_sources(settings.rules.parser_paths), limits=settings.limits)
     for error in parsers.errors:
         typer.echo(f"detector: {error}", err=True)
     timestamp_ms = int(file.stat().st_mtime * 1_000)

@@ -31,6 +31,8 @@ from detector.resources import builtin as builtin_folder
 
 AUTO = "auto"
 
+_MAX_READ = (10 << 20) + 1  # the largest limits.max_rule_file_bytes, and enough to see that a file is larger
+
 __all__ = ["AUTO", "RAW", "Failure", "Parsed", "ParserSource", "Parsers", "compile_parsers", "read_sources"]
 
 _Checked = tuple[Source, Definition | AliasTables]
@@ -48,20 +50,29 @@ class ParserSource:
 def read_sources(paths: Iterable[Path] = (), *, builtin: bool = True) -> tuple[ParserSource, ...]:
     """The definition files of folders (searched for `*.yml` and `*.yaml`) and files, the built-in ones first.
 
-    Raises ParserError for a path that is not there or no text.
+    What is hidden (a name that begins with a dot) is left out. Raises ParserError for a path that is not there or no text.
     """
     sources = []
     folders = [(builtin_folder("parsers"), True)] if builtin else []
     for root, is_builtin in (*folders, *((Path(path), False) for path in paths)):
         if not root.exists():
             raise ParserError("no such file or folder (rules.parser_paths)", where=str(root))
-        files = sorted((*root.rglob("*.yml"), *root.rglob("*.yaml"))) if root.is_dir() else [root]
-        for file in files:
+        for file in _files(root):
             try:
-                sources.append(ParserSource(str(file), file.read_text(encoding="utf-8"), is_builtin))
+                with file.open("rb") as stream:
+                    text = stream.read(_MAX_READ).decode()
+                sources.append(ParserSource(str(file), text, is_builtin))
             except (OSError, UnicodeDecodeError) as error:
                 raise ParserError(f"cannot be read as text: {error}", where=str(file)) from None
     return tuple(sources)
+
+
+def _files(root: Path) -> list[Path]:
+    """What is hidden is left out: Kubernetes mounts each file twice, once below `..data`."""
+    if root.is_file():
+        return [root]
+    found = sorted((*root.rglob("*.yml"), *root.rglob("*.yaml")))
+    return [file for file in found if not any(part.startswith(".") for part in file.relative_to(root).parts)]
 
 
 class Parsers:

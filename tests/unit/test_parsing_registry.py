@@ -40,6 +40,15 @@ class TestReadSources:
 
         assert [Path(entry.path).name for entry in found] == ["1.yml", "2.yaml"]
 
+    def test_kubernetes(self, tmp_path: Path) -> None:
+        """A mounted config map holds each file twice; it is read once."""
+        (tmp_path / "..2024").mkdir()
+        (tmp_path / "..2024" / "1.yml").write_text(WORDS, encoding="utf-8")
+        (tmp_path / "..data").symlink_to("..2024")
+        (tmp_path / "1.yml").symlink_to("..data/1.yml")
+
+        assert [Path(entry.path) for entry in read_sources([tmp_path], builtin=False)] == [tmp_path / "1.yml"]
+
     def test_missing(self, tmp_path: Path) -> None:
         """A path that is not there is an error."""
         with pytest.raises(ParserError, match="no such file"):

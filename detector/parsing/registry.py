@@ -50,7 +50,8 @@ class ParserSource:
 def read_sources(paths: Iterable[Path] = (), *, builtin: bool = True) -> tuple[ParserSource, ...]:
     """The definition files of folders (searched for `*.yml` and `*.yaml`) and files, the built-in ones first.
 
-    What is hidden (a name that begins with a dot) is left out. Raises ParserError for a path that is not there or no text.
+    What is hidden (a name that begins with a dot) is left out.
+    Raises ParserError for a path that is not there or no text.
     """
     sources = []
     folders = [(builtin_folder("parsers"), True)] if builtin else []

@@ -165,6 +165,11 @@ class Group:
         return frozenset(self._consumer.assignment())
 
     @property
+    def joined(self) -> bool:
+        """Whether the group has said which partitions are this member's, possibly none."""
+        return bool(self._consumer._coordinator.stable())  # noqa: SLF001
+
+    @property
     def reachable(self) -> bool:
         """Whether the group's coordinator is known and answers."""
         return self._coordinator.answers(ANSWER_S)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import structlog
 from kafka import TopicPartition
@@ -18,7 +19,7 @@ from detector.config import Config
 from detector.errors import DeliveryError
 from detector.kafka.delivery import Delivery, Progress
 from detector.kafka.group import Change, Group
-from detector.metrics import EpochEnd
+from detector.metrics import EpochEnd, Phase
 from detector.reload import Reloader
 from detector.stream.epoch import Epoch, Streamer
 from detector.stream.positions import Positions
@@ -26,6 +27,15 @@ from detector.stream.worker import Row
 from detector.window import WindowResult
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A window that was taken from the epoch at monotonic time `at`, and the positions that it reaches."""
+
+    offsets: Mapping[TopicPartition, int]
+    result: WindowResult
+    at: float
 
 
 class Driver:
@@ -41,7 +51,7 @@ class Driver:
         self._delivery = delivery
         self._positions = Positions()
         self._unplaced: set[TopicPartition] = set()  # ours, but it is not known yet where to begin
-        self._waiting: deque[tuple[Mapping[TopicPartition, int], WindowResult]] = deque()  # taken, not committed
+        self._waiting: deque[_Taken] = deque()  # not committed
         self._epoch: Epoch | None = None
         self._epoch_end: float | None = None
         self._reachable = True
@@ -52,6 +62,8 @@ class Driver:
         """Why not everything is read, if so."""
         if not (self._reachable and self._group.reachable):
             return "kafka unreachable"
+        if not self._group.joined:
+            return "the group has not shared out its partitions"
         stopped = self._positions.stopped
         return "; ".join(f"{tp.topic}-{tp.partition} is not read: {why}" for tp, why in stopped.items()) or None
 
@@ -169,7 +181,7 @@ class Driver:
         offsets = self._positions.accept(row.result)
         if any(part.span.end > part.span.start for part in row.result.spans):
             self._delivery.add(offsets, row.result.messages)
-            self._waiting.append((offsets, row.result))
+            self._waiting.append(_Taken(offsets, row.result, time.monotonic()))
 
     def _note(self, progress: Progress) -> None:
         telemetry.acknowledged(progress.acknowledged)
@@ -177,8 +189,10 @@ class Driver:
             return
         metrics.last_commit.set_to_current_time()
         self.progressed |= self._positions.commit(progress.committed)
-        while self._waiting and self._positions.reached(self._waiting[0][0]):
-            telemetry.window(self._waiting.popleft()[1], self._reloader.levels)
+        while self._waiting and self._positions.reached(self._waiting[0].offsets):
+            taken = self._waiting.popleft()
+            telemetry.window(taken.result, self._reloader.levels)
+            metrics.window_duration.labels(Phase.DELIVER).observe(time.monotonic() - taken.at)
 
     def _end_epoch(self, reason: EpochEnd) -> None:
         if self._epoch is not None:

@@ -21,7 +21,7 @@ from detector.failpoints import failpoint
 from detector.kafka import topics as kafka_topics
 from detector.kafka.group import Commit, Group
 from detector.kafka.outbox import Outbox
-from detector.kafka.producer import DELIVERY_TIMEOUT_MS, Producer, Sender
+from detector.kafka.producer import DELIVERY_TIMEOUT_MS, OPEN_TIMEOUT_MS, Producer, Sender
 from detector.window import Message
 
 COMMIT_INTERVAL_S = 0.1
@@ -57,7 +57,7 @@ class Delivery(Protocol):
     """How the driver hands on what windows caused."""
 
     def open(self) -> Progress:
-        """Connect; a no-op when open. Bounded by `kafka.request_timeout_ms` a step.
+        """Connect; a no-op when open. It takes at most 25 s, and 5 s where nothing answers.
 
         Returns:
             What turned out to have been committed before, where that was in doubt: to be noted before the driver
@@ -72,7 +72,7 @@ class Delivery(Protocol):
         """Take a window: the positions that it reaches, and what it caused. In order."""
 
     def tick(self) -> Progress:
-        """Go on; call it every turn of the main loop, and `Group.poll` too.
+        """Go on; call it every turn of the main loop, and `Group.poll` too. When not open it does nothing.
 
         Raises:
             DeliveryError: what was not reported as committed is to be read again, after `abandon` and `open`.
@@ -103,7 +103,7 @@ class Delivery(Protocol):
 
     @property
     def room(self) -> bool:
-        """Whether the driver should add another window now."""
+        """Whether the driver should add another window now; never when not open."""
 
 
 def make_delivery(config: Config, group: Group, topics: kafka_topics.Topics | None = None) -> Delivery:
@@ -154,12 +154,14 @@ class AtLeastOnce:
 
     def add(self, offsets: Mapping[TopicPartition, int], messages: Sequence[Message]) -> None:
         """See `Delivery`."""
+        assert self._sender is not None, "open() comes first"
         self._outbox.add(offsets, messages)
 
     def tick(self) -> Progress:
         """See `Delivery`."""
-        self._deliver()
-        self._commit_when_due()
+        if self._sender is not None:
+            self._deliver(self._sender)
+            self._commit_when_due()
         progress = Progress(self._committed, tuple(self._acknowledged))
         self._committed, self._acknowledged = {}, []
         return progress
@@ -167,7 +169,8 @@ class AtLeastOnce:
     def flush(self, deadline: float) -> bool:
         """See `Delivery`."""
         while len(self._outbox):
-            self._deliver()
+            assert self._sender is not None, "windows can only be added when open"
+            self._deliver(self._sender)
             if time.monotonic() > deadline:
                 return False
             if len(self._outbox):
@@ -206,11 +209,10 @@ class AtLeastOnce:
     @property
     def room(self) -> bool:
         """See `Delivery`."""
-        return self._outbox.room
+        return self._sender is not None and self._outbox.room
 
-    def _deliver(self) -> None:
-        assert self._sender is not None, "open() comes first"
-        if self._outbox.send(self._sender):
+    def _deliver(self, sender: Sender) -> None:
+        if self._outbox.send(sender):
             failpoint("after_produce")
         for window in self._outbox.settle():
             if window.messages:
@@ -260,5 +262,5 @@ def output_sizes(config: Config, known: Mapping[str, int] | None) -> dict[str, i
         UnavailableError: the cluster does not answer.
     """
     if known is None:
-        return kafka_topics.message_sizes(config)
+        return kafka_topics.message_sizes(config, min(OPEN_TIMEOUT_MS, config.kafka.request_timeout_ms))
     return {name: known[name] for name in (config.output.alerts_topic, config.output.dead_letters_topic)}

@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 from kafka import TopicPartition
@@ -154,15 +153,15 @@ def _size(message: Message) -> int:
 
 
 def _as_dead_letter(alert: Message, limit: int, max_bytes: int) -> Message:
-    source = _source(alert)
+    topic, partition, offset, ordinal = _coordinates(alert)
     return dead_letter(
         DeadLetterReason.ALERT_TOO_LARGE,
         f"the alert takes up to {_size(alert)} bytes, its topic {limit} (max.message.bytes); "
         "the value is the alert, not the record",
-        topic=str(source.get("topic", "")),
-        partition=int(source.get("partition", -1)),
-        offset=int(source.get("offset", -1)),
-        ordinal=int(source.get("ordinal", 0)),
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        ordinal=ordinal,
         timestamp_ms=alert.timestamp_ms or 0,
         key=alert.key,
         value=alert.value,
@@ -171,9 +170,10 @@ def _as_dead_letter(alert: Message, limit: int, max_bytes: int) -> Message:
     )
 
 
-def _source(alert: Message) -> dict[str, Any]:
+def _coordinates(alert: Message) -> tuple[str, int, int, int]:
+    """Topic, partition, offset and ordinal of what the alert is about, as it says itself."""
     try:
         source = orjson.loads(alert.value or b"")["source"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return {}
-    return source if isinstance(source, dict) else {}
+        return str(source["topic"]), int(source["partition"]), int(source["offset"]), int(source["ordinal"])
+    except (KeyError, TypeError, ValueError):
+        return "", -1, -1, 0

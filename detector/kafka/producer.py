@@ -23,6 +23,8 @@ DELIVERY_TIMEOUT_MS = 120_000
 TRANSACTION_DELIVERY_TIMEOUT_MS = 10_000
 TRANSACTION_TIMEOUT_MS = 15_000
 """A transaction that is left open holds up its readers this long; delivery must give up before."""
+OPEN_TIMEOUT_MS = 5_000
+"""Each step of opening: the main loop stands still meanwhile, and after 30 s it counts as dead."""
 
 _BATCH_BYTES = 64 << 10
 _RECORD_OVERHEAD_BYTES = 61 + 21 + 5  # header of a batch, of a record, and the count of headers
@@ -80,6 +82,7 @@ class Producer:
             KafkaSetupError: the cluster refuses the client.
         """
         settings = quiet_arguments(kafka, "producer")
+        open_timeout_ms = min(OPEN_TIMEOUT_MS, kafka.request_timeout_ms)
         delivery_timeout_ms = TRANSACTION_DELIVERY_TIMEOUT_MS if transactional_id else DELIVERY_TIMEOUT_MS
         if transactional_id:
             settings |= {
@@ -98,7 +101,8 @@ class Producer:
                 "linger_ms": 0,  # while a batch is under way, the next one gathers: no need to wait for more
                 "batch_size": min(_BATCH_BYTES, *max_message_bytes.values()),
                 "max_request_size": max(1 << 20, *max_message_bytes.values()),
-                "max_block_ms": kafka.request_timeout_ms,
+                "bootstrap_timeout_ms": open_timeout_ms,
+                "max_block_ms": open_timeout_ms,
                 "request_timeout_ms": min(kafka.request_timeout_ms, delivery_timeout_ms),
                 "delivery_timeout_ms": delivery_timeout_ms,
                 "metadata_max_age_ms": 30_000,

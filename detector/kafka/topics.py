@@ -102,13 +102,15 @@ def check_topics(config: Config) -> Topics:
     return Topics({name: len(topic["partitions"]) for name, topic in described.items()}, sizes)
 
 
-def message_sizes(config: Config) -> dict[str, int]:
+def message_sizes(config: Config, timeout_ms: int) -> dict[str, int]:
     """`max.message.bytes` of the output topics, as it is now.
+
+    timeout_ms: for connecting, and for the answer.
 
     Raises:
         UnavailableError: the cluster does not answer.
     """
-    with _admin(config, "sizes") as admin:
+    with _admin(config, "sizes", timeout_ms) as admin:
         return _sizes(admin, [config.output.alerts_topic, config.output.dead_letters_topic])
 
 
@@ -121,8 +123,10 @@ def _roles(config: Config) -> dict[str, str]:
 
 
 @contextmanager
-def _admin(config: Config, role: str) -> Iterator[Any]:
-    admin = connect(KafkaAdminClient, **arguments(config.kafka, role))
+def _admin(config: Config, role: str, timeout_ms: int | None = None) -> Iterator[Any]:
+    timeout_ms = timeout_ms or config.kafka.request_timeout_ms
+    timeouts = {"request_timeout_ms": timeout_ms, "bootstrap_timeout_ms": timeout_ms}
+    admin = connect(KafkaAdminClient, **arguments(config.kafka, role) | timeouts)
     try:
         yield admin
     except kafka_errors.AuthorizationError as error:

@@ -15,6 +15,7 @@ from detector.failpoints import failpoint
 from detector.kafka.delivery import MakeSender, Progress, make_outbox, output_sizes
 from detector.kafka.group import Group
 from detector.kafka.producer import (
+    OPEN_TIMEOUT_MS,
     TRANSACTION_DELIVERY_TIMEOUT_MS,
     TRANSACTION_TIMEOUT_MS,
     Pending,
@@ -30,7 +31,6 @@ STEP_TIMEOUT_S = TRANSACTION_DELIVERY_TIMEOUT_MS / 1_000
 
 _STEP_S = 0.002
 _DISCARD_S = 1.0
-_RESOLVE_S = 10.0
 
 
 class ExactlyOnce:
@@ -86,23 +86,25 @@ class ExactlyOnce:
 
     def add(self, offsets: Mapping[TopicPartition, int], messages: Sequence[Message]) -> None:
         """See `Delivery`."""
+        assert self._sender is not None, "open() comes first"
         self._outbox.add(offsets, messages)
 
     def tick(self) -> Progress:
         """See `Delivery`."""
-        self._turn(hurry=False)
+        if self._sender is not None:
+            self._turn(self._sender, hurry=False)
         done, self._done = self._done, Progress({}, ())
         return done
 
     def flush(self, deadline: float) -> bool:
         """See `Delivery`."""
-        while True:
-            self._turn(hurry=True)
-            if not self.pending:
-                return True
+        while self.pending:
+            assert self._sender is not None, "windows can only be added when open"
+            self._turn(self._sender, hurry=True)
             if time.monotonic() > deadline:
-                return False
+                return not self.pending
             time.sleep(_STEP_S)
+        return True
 
     def abandon(self) -> None:
         """See `Delivery`."""
@@ -126,11 +128,9 @@ class ExactlyOnce:
     @property
     def room(self) -> bool:
         """See `Delivery`."""
-        return self._outbox.room
+        return self._sender is not None and self._outbox.room
 
-    def _turn(self, *, hurry: bool) -> None:
-        sender = self._sender
-        assert sender is not None, "open() comes first"
+    def _turn(self, sender: Sender, *, hurry: bool) -> None:
         now = time.monotonic()
         try:
             if self._commit is not None and not self._committed(self._commit, now):
@@ -209,7 +209,7 @@ class ExactlyOnce:
         doubt = self._doubt
         if doubt is None:
             return Progress({}, ())
-        found = self._group.committed(doubt.committed, _RESOLVE_S)
+        found = self._group.committed(doubt.committed, OPEN_TIMEOUT_MS / 1_000)
         self._doubt = None
         if all(found.get(tp, -1) >= offset for tp, offset in doubt.committed.items()):
             return doubt

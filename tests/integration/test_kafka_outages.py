@@ -13,7 +13,7 @@ from kafka import TopicPartition
 
 from detector.config import Delivery as Mode
 from detector.errors import DeliveryError, UnavailableError
-from detector.kafka.delivery import Delivery, make_delivery
+from detector.kafka.delivery import Delivery, Progress, make_delivery
 from detector.kafka.group import Group
 from detector.kafka.local import LocalKafka, free_port
 from detector.window import Message
@@ -69,24 +69,30 @@ class Replica:
         self.committed = 0
         self.longest_turn = 0.0
         self.failures = 0
+        self.failed = False
 
     def turn(self) -> None:
         started = time.monotonic()
         try:
             self.group.poll(0)
+            self.note(self.delivery.open())
+            if self.failed:
+                self.failed, self.position = False, self.committed
             if self.delivery.room:
                 self.position += 1
                 self.delivery.add({self.tp: self.position}, [Message("alerts", b"k", b"%d" % self.position, ())])
-            self.committed = self.delivery.tick().committed.get(self.tp, self.committed)
+            self.note(self.delivery.tick())
         except UnavailableError:
             pass
         except DeliveryError:
             self.failures += 1
+            self.failed = True
             self.delivery.abandon()
-            self.committed = self.delivery.open().committed.get(self.tp, self.committed)
-            self.position = self.committed
         self.longest_turn = max(self.longest_turn, time.monotonic() - started)
         time.sleep(0.005)
+
+    def note(self, progress: Progress) -> None:
+        self.committed = progress.committed.get(self.tp, self.committed)
 
     def run(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -101,7 +107,7 @@ class Replica:
 
     def finish(self) -> None:
         assert self.delivery.flush(time.monotonic() + 20)
-        self.committed = self.delivery.tick().committed.get(self.tp, self.committed)
+        self.note(self.delivery.tick())
         self.delivery.close()
         self.group.leave(for_good=True, timeout_s=3)
 

@@ -49,6 +49,8 @@ class _Part:
 class Reader:
     """Reads partitions from given offsets on, in contiguous windows. Needs no group and commits nothing.
 
+    max_records: of a window, unless a single record batch has more; it may be changed between two windows.
+
     Records of aborted transactions are left out, those of open ones wait (`read_committed`).
     """
 
@@ -73,7 +75,7 @@ class Reader:
             ConfigError: the file of the SASL password cannot be read.
         """
         partitions = {TopicPartition(*tp): offset for tp, offset in starts.items()}
-        self._max_records = input.max_window_records
+        self.max_records = input.max_window_records
         self._max_bytes = input.max_window_bytes
         self._isolate = isolate
         self._kernels = CHECKED if isolate else FAST
@@ -161,7 +163,7 @@ class Reader:
     def _fits(self, piece: Piece, parts: Mapping[TopicPartition, _Part]) -> bool:
         rows = sum(part.rows for part in parts.values())
         size = sum(part.size for part in parts.values())
-        return not rows or (rows + piece.rows <= self._max_records and size + piece.size <= self._max_bytes)
+        return not rows or (rows + piece.rows <= self.max_records and size + piece.size <= self._max_bytes)
 
     def _part(self, parts: dict[TopicPartition, _Part], tp: TopicPartition) -> _Part:
         if tp not in parts:

@@ -27,6 +27,11 @@ HEARTBEAT_S = 1.0
 
 TICKET_CHECK_S = 0.1
 
+WINDOW_S = 1.0
+"""How long a window should take to evaluate, at most."""
+
+MIN_RECORDS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class ReaderTask:
@@ -82,6 +87,7 @@ def read(task: ReaderTask) -> Iterator[pa.Table]:
     try:
         last = time.monotonic()
         while windows < task.max_windows and time.monotonic() < deadline and ticket.valid:
+            reader.max_records = min(task.input.max_window_records, _pace.records)
             window = reader.read(TICKET_CHECK_S, task.linger_s)
             now = time.monotonic()
             if window.spans and (window.records.num_rows or _moved(window.spans) or now - last >= HEARTBEAT_S):
@@ -98,7 +104,9 @@ def evaluate(row: pa.Table, *, spec_sha: str, tickets: Any) -> pa.Table:
     if "done" in row.column_names:
         return row
     window = from_row(row)
+    started = time.perf_counter()
     result = pipeline(spec_sha, tickets).run(window)
+    _pace.note(window.records.num_rows, time.perf_counter() - started)
     reader, pid, node = pickle.loads(row["task"][0].as_py())  # noqa: S301 -- our own process wrote it
     return _table(Row(reader, pid, node, result, row["reachable"][0].as_py()))
 
@@ -125,6 +133,27 @@ def pipeline(sha: str, tickets: Any) -> Pipeline:
 
 
 _pipelines: dict[str, Pipeline] = {}
+
+
+class _Pace:
+    """How many records take about `WINDOW_S`: a window that takes longer than a reader may be silent looks stuck."""
+
+    def __init__(self) -> None:
+        self._seconds_per_record = 0.0
+
+    def note(self, records: int, seconds: float) -> None:
+        """A window took so long. Slower counts at once, faster bit by bit."""
+        if records:
+            now = seconds / records
+            self._seconds_per_record = max(now, 0.8 * self._seconds_per_record + 0.2 * now)
+
+    @property
+    def records(self) -> int:
+        """Records of the next window."""
+        return max(MIN_RECORDS, int(WINDOW_S / max(self._seconds_per_record, 1e-9)))
+
+
+_pace = _Pace()
 
 
 def _moved(spans: Any) -> bool:

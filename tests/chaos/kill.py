@@ -23,6 +23,9 @@ METHODS = (*get_args(Point), "moment", "worker", "driver", "start")
 """The failpoints, and: everything at a random moment; a worker, whose loss the service must survive; the driver only,
 so that Ray's processes are orphans of which the next life must not mind; everything while it starts."""
 
+RAY_AGENTS = frozenset({"ray::DashboardAgent", "ray::RuntimeEnvAgent"})
+"""Ray's own helpers: they sometimes outlive a driver that was killed alone, and do nothing; a pod takes them along."""
+
 RATE = 500
 ALERTING = 0.04
 BAD = 0.004
@@ -35,7 +38,7 @@ class Result:
     """What a run prints: the verdict, and what the harness saw on the way.
 
     recovery_seconds_max: from a kill to the first alert about a record made after it.
-    orphans_left: processes of a killed driver that were still there when the run was over.
+    orphans_left: names of processes of a killed driver that were still there when the run was over.
     unbalanced: consumed - evaluated - rejected of the last life.
     exit_code: of the last life, after SIGTERM.
     faults: why the run failed, in words.
@@ -48,7 +51,7 @@ class Result:
     raw_duplicates: int = 0
     recovery_seconds_max: float = 0.0
     kills: dict[str, int] = field(default_factory=dict)
-    orphans_left: int = 0
+    orphans_left: list[str] = field(default_factory=list)
     unbalanced: int = 0
     exit_code: int = 0
     faults: list[str] = field(default_factory=list)
@@ -107,8 +110,8 @@ def _faults(result: Result, verdict: dict[str, int], failed: int) -> list[str]:
     faults = [f"{name}: {count}" for name, count in verdict.items()]
     if not result.obligations:
         faults.append("no obligations: the load did nothing, so that this run shows nothing")
-    if result.orphans_left:
-        faults.append(f"{result.orphans_left} processes of a killed driver stayed")
+    if working := set(result.orphans_left) - RAY_AGENTS:
+        faults.append(f"processes of a killed driver stayed: {', '.join(sorted(working))}")
     if result.unbalanced:
         faults.append(f"consumed - evaluated - rejected = {result.unbalanced}")
     if result.exit_code:
@@ -178,14 +181,15 @@ class _Killer:
         assert found, f"no alert {RECOVERY_LIMIT_S:.0f} s after a kill; log:\n{self._service.tail()}"
         self.recovery_s = max(self.recovery_s, found.arrived - self._since)
 
-    def clean(self) -> int:
-        """End orphans; how many there were."""
-        left = 0
+    def clean(self) -> list[str]:
+        """End orphans; which there were."""
+        names = []
         for mark in self._orphans:
             if not gone(mark, 5.0):
-                left += len(marked(mark))
-                kill(marked(mark))
-        return left
+                left = marked(mark)
+                names += [(process.cmdline() or [process.name()])[0].strip() for process in left]
+                kill(left)
+        return names
 
     def _failpoint(self, method: str) -> None:
         deadline = time.monotonic() + FAILPOINT_LIMIT_S + RECOVERY_LIMIT_S

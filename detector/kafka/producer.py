@@ -204,7 +204,7 @@ def _explained(error: Exception, transactional_id: str) -> Exception:
         )
     if isinstance(error, kafka_errors.ProducerFencedError):
         return FencedError(f"transactional id {transactional_id!r}: another process took it over")
-    if isinstance(error, kafka_errors.InvalidTransactionTimeoutError):
+    if kafka_errors.InvalidTransactionTimeoutError.__name__ in str(error):  # kafka-python wraps it in words
         return KafkaSetupError(
             f"the broker allows no transaction of {TRANSACTION_TIMEOUT_MS} ms; raise transaction.max.timeout.ms"
         )

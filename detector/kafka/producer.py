@@ -6,7 +6,6 @@ under way in `close`. Here are the same steps without the waiting; their private
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -182,11 +181,12 @@ class Producer:
 
         After `timeout_s` it is left to end by itself, which it does with its next network timeout.
         """
-        sender = self._producer._sender  # noqa: SLF001
-        sender.force_close()
-        sender.join(timeout_s)
-        with contextlib.suppress(kafka_errors.KafkaError):
-            self._producer.close(timeout=0)
+        # Not by `close`: it waits for what is under way, and again when the object is collected.
+        producer = self._producer
+        producer._sender.force_close()  # noqa: SLF001
+        producer._sender.join(timeout_s)  # noqa: SLF001
+        producer._unregister_cleanup()  # noqa: SLF001
+        producer._closed = True  # noqa: SLF001
 
 
 def message_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:

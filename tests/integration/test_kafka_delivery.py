@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.structs import MemberState
 
 from detector.alerts.dead_letters import parse_dead_letter
 from detector.config import Delivery as Mode
@@ -204,6 +205,31 @@ class TestDelivery:
         assert windows == 16
         assert full
         assert driver.delivery.room
+
+
+class TestRebalance:
+    def test_while_others_take_their_time(self, drive: Drive, mode: Mode) -> None:
+        """While a rebalance waits for another member, alerts are delivered; offsets follow, at the latest after it."""
+        driver = drive(mode)
+        slow, new = (Group(driver.world.config(name)) for name in ("slow", "new"))
+        slow.join()
+        driver.turn_until(lambda: (slow.poll(0), slow.joined)[1])
+        new.join()
+        driver.turn_until(lambda: (new.poll(0), driver.group.metadata().state != MemberState.STABLE)[1])
+        driver.add(5, b"alert")
+        for _ in range(200):
+            driver.turn()
+            new.poll(0.005)
+        during = list(driver.acknowledged), dict(driver.committed)
+        driver.turn_until(lambda: (slow.poll(0), new.poll(0), driver.committed)[2])
+
+        assert len(during[0]) == 1
+        assert during[1] == ({} if mode is Mode.AT_LEAST_ONCE else {driver.tp: 5})
+        assert driver.group.committed([driver.tp], 5) == {driver.tp: 5}
+        assert driver.longest_turn < 0.5
+
+        new.leave(for_good=True, timeout_s=3)
+        slow.leave(for_good=True, timeout_s=3)
 
 
 class TestSizes:

@@ -21,29 +21,36 @@ _EVERYONE_S = 1.0
 
 @dataclass(slots=True)
 class _Part:
-    """What a window holds of one partition."""
+    """What a window holds of a partition."""
 
     start: int
     end: int
     consumed: int = 0
+    pieces: list[Piece] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """A window under way; rows and size count what is broken, too."""
+
+    parts: dict[TopicPartition, _Part] = field(default_factory=dict)
+    broken: list[Broken] = field(default_factory=list)
     rows: int = 0
     size: int = 0
-    pieces: list[Piece] = field(default_factory=list)
-    broken: list[Broken] = field(default_factory=list)
 
-    def add(self, piece: Piece) -> None:
-        self.pieces.append(piece)
-        self.end = piece.next_offset
-        self.consumed += piece.consumed
-        self.rows += piece.rows
-        self.size += piece.size
-
-    def add_broken(self, broken: Broken) -> None:
-        self.broken.append(broken)
-        self.end = broken.end
-        self.consumed += broken.records
-        self.rows += max(broken.records, 1)
-        self.size += len(broken.raw)
+    def add(self, part: _Part, item: Piece | Broken) -> None:
+        if isinstance(item, Piece):
+            part.pieces.append(item)
+            part.end = item.next_offset
+            part.consumed += item.consumed
+            self.rows += item.rows
+            self.size += item.size
+        else:
+            self.broken.append(item)
+            part.end = item.end
+            part.consumed += item.records
+            self.rows += max(item.records, 1)
+            self.size += len(item.raw)
 
 
 class Reader:
@@ -115,74 +122,72 @@ class Reader:
             KafkaSetupError: the brokers refuse the client.
         """
         deadline = time.monotonic() + timeout_s
-        parts: dict[TopicPartition, _Part] = {}
+        window = _Gathered()
         lingering = False
         while True:
-            full = self._gather(parts)
+            full = self._gather(window)
             if self._errors:
                 break
             self._fetches.send()  # also before a full window leaves: the answer arrives while it is worked on
             if full:
                 break
             now = time.monotonic()
-            if not lingering and any(part.rows for part in parts.values()):
+            if window.rows and not lingering:
                 lingering = True
                 deadline = now + linger_s
             if now >= deadline:
                 break
             self._fetches.receive(deadline - now)
-        if self._errors and not parts:
+        if self._errors and not window.parts:
             raise next(iter(self._errors.values()))
-        return self._window(parts)
+        return self._finish(window)
 
     def close(self) -> None:
         """Close the connections; nothing is waited for."""
         self._fetches.close()
 
-    def _gather(self, parts: dict[TopicPartition, _Part]) -> bool:
+    def _gather(self, window: _Gathered) -> bool:
         """Take what has arrived, one batch of each partition in turn; whether the window is full."""
         turn = [tp for tp in self._partitions if tp not in self._errors]
         while turn:
             for tp in tuple(turn):
                 item = self._held.pop(tp, None) or self._fetches.next(tp)
                 if isinstance(item, Piece):
-                    if not self._fits(item, parts):
+                    if not self._fits(item, window):
                         self._held[tp] = item
                         return True
-                    self._part(parts, tp).add(item)
+                    window.add(self._part(window, tp), item)
                 elif isinstance(item, BrokenError) and self._isolate:
-                    self._part(parts, tp).add_broken(item.broken)
+                    window.add(self._part(window, tp), item.broken)
                 else:
                     turn.remove(tp)
                     if item is not None:
                         self._errors[tp] = item
                     elif self._fetches.position(tp) > self._positions[tp]:
-                        self._part(parts, tp).end = self._fetches.position(tp)
+                        self._part(window, tp).end = self._fetches.position(tp)
         return False
 
-    def _fits(self, piece: Piece, parts: Mapping[TopicPartition, _Part]) -> bool:
-        rows = sum(part.rows for part in parts.values())
-        size = sum(part.size for part in parts.values())
-        return not rows or (rows + piece.rows <= self.max_records and size + piece.size <= self._max_bytes)
+    def _fits(self, piece: Piece, window: _Gathered) -> bool:
+        return not window.rows or (
+            window.rows + piece.rows <= self.max_records and window.size + piece.size <= self._max_bytes
+        )
 
-    def _part(self, parts: dict[TopicPartition, _Part], tp: TopicPartition) -> _Part:
-        if tp not in parts:
-            parts[tp] = _Part(self._positions[tp], self._positions[tp])
-        return parts[tp]
+    def _part(self, window: _Gathered, tp: TopicPartition) -> _Part:
+        if tp not in window.parts:
+            window.parts[tp] = _Part(self._positions[tp], self._positions[tp])
+        return window.parts[tp]
 
-    def _window(self, parts: Mapping[TopicPartition, _Part]) -> Window:
+    def _finish(self, window: _Gathered) -> Window:
         now = time.monotonic()
-        everyone = not parts or now >= self._everyone_at
-        if everyone:
+        if not window.parts or now >= self._everyone_at:
             self._everyone_at = now + _EVERYONE_S
+            for tp in self._partitions:
+                self._part(window, tp)
         self._partitions.append(self._partitions.pop(0))  # another one is first the next time
-        shown = [tp for tp in self._partitions if everyone or tp in parts]
         spans = []
-        for tp in shown:
-            start = self._positions[tp]
-            part = parts.get(tp) or _Part(start, start)
-            spans.append(Span(tp.topic, tp.partition, part.start, part.end, part.consumed, self._fetches.end(tp)))
+        for tp, part in window.parts.items():
+            end_offset = self._fetches.end(tp)
+            spans.append(Span(tp.topic, tp.partition, part.start, part.end, part.consumed, end_offset))
             self._positions[tp] = part.end
-        pieces = [(index, parts[tp].pieces) for index, tp in enumerate(shown) if tp in parts]
-        broken = tuple(broken for part in parts.values() for broken in part.broken)
-        return Window(tuple(spans), to_arrow(pieces, self._kernels), broken)
+        pieces = [(index, part.pieces) for index, part in enumerate(window.parts.values())]
+        return Window(tuple(spans), to_arrow(pieces, self._kernels), tuple(window.broken))

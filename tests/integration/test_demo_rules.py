@@ -69,7 +69,7 @@ class TestLoad:
         """The line that must alert fires the rules that the oracle expects, and no other."""
         messages = run(pipeline, [(Topic.WEB, alerting_line(token(1, START_US // 1_000), START_US // 1_000_000))])
 
-        assert {orjson.loads(message.value or b"")["rule"]["key"] for message in messages} == ALERTING_RULES
+        assert {orjson.loads(message.value or b"")["rule"]["id"] for message in messages} == ALERTING_RULES
 
     def test_unparseable_line(self, pipeline: Pipeline) -> None:
         """The line that no parser takes becomes a dead letter and nothing else."""

@@ -77,15 +77,18 @@ class Driver:
             return
         metrics.rebalances.inc()
         log.info("partitions change", **{name: _names(getattr(change, name)) for name in Change.__slots__})
-        if change.lost:
-            self.drop()  # they are somebody else's: what is under way must not be committed
-        else:
-            self.drain(EpochEnd.ASSIGNMENT)
-        gone = change.revoked | change.lost
-        self._positions.drop(gone)
-        telemetry.forget(gone)
-        self._unplaced = (self._unplaced - gone) | change.assigned
-        metrics.assigned_partitions.set(len(self._positions.owned | self._unplaced))
+        try:
+            if change.lost:
+                self.drop()  # they are somebody else's: what is under way must not be committed
+            else:
+                self.drain(EpochEnd.ASSIGNMENT)
+        finally:
+            # Also where draining failed: with the next poll they are given away, committed or not.
+            gone = change.revoked | change.lost
+            self._positions.drop(gone)
+            telemetry.forget(gone)
+            self._unplaced = (self._unplaced - gone) | change.assigned
+            metrics.assigned_partitions.set(len(self._positions.owned | self._unplaced))
 
     def keep_reading(self) -> None:
         """See that there is an epoch, if there is something to read."""

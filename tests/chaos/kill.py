@@ -16,8 +16,8 @@ from tests.harness.service import ServiceProcess
 from tests.harness.topics import Topics
 from tests.harness.watch import Seen, Watcher, read_all
 
-ALERTING_RULES = frozenset({"9997ef2e-de04-46bc-8d26-c39fbaa20768"})
-"""Keys of the rules that the load's alerting lines fire."""
+ALERTING_RULES = frozenset({"6ce1dbd4-3a7d-4a5e-9a55-0d2b1a7f6a51"})
+"""Ids of the rules that the load's alerting lines fire."""
 
 METHODS = (*get_args(Point), "moment", "worker", "driver", "start")
 """The failpoints, and: everything at a random moment; a worker, whose loss the service must survive; the driver only,

@@ -77,12 +77,11 @@ def run(*, short: bool) -> Figures:
     if not CORPORA.is_dir():
         raise SystemExit(f"no corpora at {CORPORA}")
     rules = Rules()
-    return (
-        _crs(rules) | _payloads(rules, 10 if short else 1) | _access_log(rules) | _cloudtrail(rules) | _panther(rules)
-    )
+    return crs(rules) | payloads(rules, 10 if short else 1) | access_log(rules) | cloudtrail(rules) | panther(rules)
 
 
-def _crs(rules: Rules) -> Figures:
+def crs(rules: Rules) -> Figures:
+    """Requests of OWASP CRS's regression tests."""
     tests = [
         test
         for test in _lines("03_crs/crs_regression.jsonl")
@@ -98,7 +97,8 @@ def _crs(rules: Rules) -> Figures:
     }
 
 
-def _payloads(rules: Rules, step: int) -> Figures:
+def payloads(rules: Rules, step: int) -> Figures:
+    """Parameters, every `step`th of them."""
     kinds: list[str] = []
     records: list[bytes] = []
     for name in ("httpparams_train", "libinjection", "gotestwaf"):
@@ -121,12 +121,14 @@ def _payloads(rules: Rules, step: int) -> Figures:
     return figures | {"payloads_false_positive_rate": _share(counts["harmless", True], harmless)}
 
 
-def _access_log(rules: Rules) -> Figures:
+def access_log(rules: Rules) -> Figures:
+    """An ordinary site's log."""
     lines = (CORPORA / "08_access_logs/elastic_apache_10k.log").read_bytes().splitlines()
     return {"access_log_alerts": _share(sum(map(bool, rules.alerts(lines))), len(lines))}
 
 
-def _cloudtrail(rules: Rules) -> Figures:
+def cloudtrail(rules: Rules) -> Figures:
+    """Attack techniques on AWS."""
     events = list(_lines("11_cloudtrail/stratus_red_team.jsonl"))
     found: defaultdict[str, bool] = defaultdict(bool)
     for event, alerts in zip(
@@ -136,7 +138,8 @@ def _cloudtrail(rules: Rules) -> Figures:
     return {"cloudtrail_techniques": _share(sum(found.values()), len(found))}
 
 
-def _panther(rules: Rules) -> Figures:
+def panther(rules: Rules) -> Figures:
+    """Tests of detections for CloudTrail."""
     tests = [
         test
         for test in _lines("04_panther/panther_all.jsonl")

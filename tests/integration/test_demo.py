@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -87,15 +88,16 @@ class TestDemo:
             start_new_session=True,
         )
         os.close(inner)
-        shown = _read_until(terminal, b"SQL", 90.0)
-        os.write(terminal, b"\x03")
-        shown += _read_until(terminal, b"records per second", 40.0)
-        code = _wait(demo, terminal)
+        with demo:
+            shown = _read(terminal, b"SQL", 90.0)
+            os.write(terminal, b"\x03")
+            shown += _read(terminal, None, 60.0)
         os.close(terminal)
 
+        assert demo.returncode == 0, shown[-3_000:]
         assert b"planted attack" in shown
+        assert b"records per second" in shown
         assert b"\x1b[" in shown
-        assert code == 0
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
     def test_killed(self, number: signal.Signals) -> None:
@@ -118,26 +120,16 @@ _TAKE_TERMINAL = (
 )
 
 
-def _read_until(terminal: int, mark: bytes, timeout_s: float) -> bytes:
-    import select
-
+def _read(terminal: int, until: bytes | None, timeout_s: float) -> bytes:
+    """What the terminal shows until a mark, or (None) until its last process is gone."""
     text = b""
     deadline = time.monotonic() + timeout_s
-    while mark not in text:
-        assert time.monotonic() < deadline, f"no {mark!r} in: {text[-2_000:]!r}"
+    while until is None or until not in text:
+        assert time.monotonic() < deadline, f"no {until!r} in: {text[-3_000:]!r}"
         if select.select([terminal], [], [], 0.5)[0]:
-            text += os.read(terminal, 65_536)
+            try:
+                text += os.read(terminal, 65_536)
+            except OSError:  # the other side is closed
+                assert until is None, f"no {until!r} in: {text[-3_000:]!r}"
+                return text
     return text
-
-
-def _wait(process: subprocess.Popen[bytes], terminal: int) -> int:
-    """Wait for the end, reading on: a full terminal would block it."""
-    import select
-
-    deadline = time.monotonic() + 40
-    while process.poll() is None:
-        assert time.monotonic() < deadline, "the demo did not end"
-        if select.select([terminal], [], [], 0.2)[0]:
-            with contextlib.suppress(OSError):  # the other side is closed
-                os.read(terminal, 65_536)
-    return process.returncode

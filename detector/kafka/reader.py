@@ -17,6 +17,7 @@ from detector.kafka.wire import Fetches
 from detector.window import Broken, Span, Window
 
 _EVERYONE_S = 1.0
+_LAST_CALL_S = 0.002
 
 
 @dataclass(slots=True)
@@ -128,16 +129,19 @@ class Reader:
             full = self._gather(window)
             if self._errors:
                 break
-            self._fetches.send()  # also before a full window leaves: the answer arrives while it is worked on
-            if full:
-                break
             now = time.monotonic()
             if window.rows and not lingering:
                 lingering = True
                 deadline = now + linger_s
-            if now >= deadline:
+            if full or now >= deadline:
+                self._fetches.send()  # the answer arrives while the window is worked on
                 break
-            self._fetches.receive(deadline - now)
+            wait = deadline - now
+            if lingering and wait > _LAST_CALL_S and not self._fetches.busy:
+                wait -= _LAST_CALL_S  # one request for all that comes meanwhile, not one for each record
+            else:
+                self._fetches.send()
+            self._fetches.receive(wait)
         if self._errors and not window.parts:
             raise next(iter(self._errors.values()))
         return self._finish(window)

@@ -166,7 +166,7 @@ class Fetches:
         self._isolate = isolate
         self._enough = partition_bytes
         self._queues: dict[TopicPartition, deque[Answer | ReadError]] = {tp: deque() for tp in starts}
-        self._queued = 0
+        self._queued = self._last_bytes = 0
         self._positions: dict[TopicPartition, int] = dict(starts)
         self._ends: dict[TopicPartition, int] = dict.fromkeys(starts, -1)
         self._failures: dict[TopicPartition, int] = {}
@@ -220,6 +220,11 @@ class Fetches:
                 self._go_on(tp, head.position, head.epoch)
         return None
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is more to read than comes in: the last answer was large."""
+        return self._last_bytes >= self._enough // 8
+
     def send(self) -> None:
         """Ask for more, unless enough is waiting.
 
@@ -262,6 +267,8 @@ class Fetches:
                 break
         self._look_for_missing()
         found = bool(arrived)
+        if found:
+            self._last_bytes = sum(len(answer.partition_data.records or b"") for answer in arrived)
         while arrived:
             self._take_in(arrived.popleft())
         return found

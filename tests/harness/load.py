@@ -134,6 +134,7 @@ def produce(options: argparse.Namespace, journal: IO[str]) -> None:
     producer = Producer(
         {
             "bootstrap.servers": options.bootstrap,
+            "log_level": 3,  # errors
             "enable.idempotence": True,
             "linger.ms": 5,
             "compression.type": "lz4",

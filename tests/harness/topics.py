@@ -31,7 +31,7 @@ class Topics:
             NewTopic(topics.alerts, 2, 1, config=config),
             NewTopic(topics.dead_letters, 1, 1, config=config | {"max.message.bytes": str(16 << 20)}),
         ]
-        admin = AdminClient({"bootstrap.servers": bootstrap})
+        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
         for made in admin.create_topics(new, operation_timeout=10).values():
             made.result()
         return topics
@@ -51,7 +51,14 @@ class Topics:
         """Offsets between what the group has committed and the ends of the log topic."""
         from confluent_kafka import Consumer, TopicPartition
 
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group, "enable.auto.commit": False})
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "log_level": 3,
+                "group.id": self.group,
+                "enable.auto.commit": False,
+            }
+        )
         try:
             partitions = consumer.list_topics(self.logs, timeout=10).topics[self.logs].partitions
             committed = consumer.committed([TopicPartition(self.logs, number) for number in partitions], timeout=10)
@@ -68,7 +75,7 @@ class Topics:
 
         entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
         for changed in admin.incremental_alter_configs([resource]).values():
             changed.result(10)
 

@@ -108,6 +108,7 @@ def _consumer(bootstrap: str, **more: Any) -> Any:
     return Consumer(
         {
             "bootstrap.servers": bootstrap,
+            "log_level": 3,
             "group.id": "unused",  # librdkafka wants one; nothing is committed
             "enable.auto.commit": False,
             "isolation.level": "read_committed",

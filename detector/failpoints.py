@@ -40,20 +40,18 @@ def _die() -> None:
     signal.pause()  # SIGKILL comes at once, but not necessarily before kill returns
 
 
-_poison = os.environ.get("DETECTOR_POISON")
-"""`TEXT:crash`, `TEXT:stall` or `TEXT:raise`: what happens to a process that evaluates a record with that text."""
+_poisons = [part.partition(":")[::2] for part in os.environ.get("DETECTOR_POISON", "").split(",") if part]
+"""`TEXT:crash`, `TEXT:stall`: what happens to a process that evaluates a record with that text; several with commas."""
 
 
 def poison(values: Iterable[bytes | None]) -> None:
     """Do as the environment says where a value holds its text; without the variable, look at nothing."""
-    if _poison is None:
+    if not _poisons:
         return
-    text, _, effect = _poison.partition(":")
-    if not any(value is not None and text.encode() in value for value in values):
-        return
-    if effect == "raise":
-        raise RuntimeError("poisoned by DETECTOR_POISON")
-    if effect == "crash":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    while True:
-        time.sleep(1)
+    found = [value for value in values if value is not None]
+    for text, effect in _poisons:
+        if any(text.encode() in value for value in found):
+            if effect == "crash":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            while True:
+                time.sleep(1)

@@ -12,6 +12,7 @@ import pickle
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ START_S = 60.0
 """How long a child may take to start, compile and fetch."""
 
 YIELD_S = 0.5
+_SIZE = 8  # bytes of a message's length
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,10 @@ class ChildError(Exception):
     """A child died or stalled while it did not work on a record."""
 
 
-def isolated(order: Order) -> Iterator[WindowResult]:
+def isolated(order: Order) -> Iterator[WindowResult | None]:
     """Results of one partition, each beginning where the one before it ended, until the order's end.
+
+    None is a sign of life: this takes longer than a reader may be silent.
 
     Raises:
         ChildError: the partition cannot be read at all.
@@ -60,20 +64,25 @@ def isolated(order: Order) -> Iterator[WindowResult]:
     waiting: list[WindowResult] = []
     last = time.monotonic()
     for result in _results(order):
-        waiting.append(result)
+        if result is not None:
+            waiting.append(result)
         if time.monotonic() - last > YIELD_S:
-            yield merge(waiting)
+            yield merge(waiting) if waiting else None
             waiting, last = [], time.monotonic()
     if waiting:
         yield merge(waiting)
 
 
-def _results(order: Order) -> Iterator[WindowResult]:
+def _results(order: Order) -> Iterator[WindowResult | None]:
     while order.end is None or order.start < order.end:
         with _Child(order) as child:
             begun: Window | None = None
+            deadline = time.monotonic() + START_S
             while True:
-                kind, value = child.receive(RECORD_S if begun else START_S)
+                kind, value = child.receive(deadline)
+                if kind == "wait":
+                    yield None
+                    continue
                 if kind == "limit":
                     order = replace(order, end=value)
                 elif kind == "begin":
@@ -84,6 +93,7 @@ def _results(order: Order) -> Iterator[WindowResult]:
                     yield value
                 else:
                     break
+                deadline = time.monotonic() + (RECORD_S if begun else START_S)
         if kind == "end":
             return
         if begun is None:
@@ -97,14 +107,15 @@ class _Child:
     """A child process; each message from it is a length and a pickled pair (kind, value)."""
 
     def __init__(self, order: Order) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=True
-        )
-        assert self._process.stdin is not None
+        with tempfile.TemporaryFile() as file:  # a pipe would hold us up until the child has started and reads it
+            pickle.dump(order, file)
+            file.seek(0)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__], stdin=file, stdout=subprocess.PIPE, close_fds=True
+            )
         assert self._process.stdout is not None
         self._output = self._process.stdout.fileno()
-        pickle.dump(order, self._process.stdin)
-        self._process.stdin.close()
+        self._data = bytearray()
 
     def __enter__(self) -> Self:
         return self
@@ -115,27 +126,24 @@ class _Child:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def receive(self, timeout_s: float) -> tuple[str, Any]:
-        """The next message; ("dead", what happened) when there is none in time or ever."""
-        deadline = time.monotonic() + timeout_s
-        header = self._read(8, deadline)
-        body = self._read(int.from_bytes(header), deadline) if header else None
-        if body:
-            message: tuple[str, Any] = pickle.loads(body)  # noqa: S301 -- our own process wrote it
-            return message
-        if time.monotonic() >= deadline:
-            return "dead", f"took longer than {timeout_s:.0f} s"
-        return "dead", f"ended with exit code {self._process.wait()}"
-
-    def _read(self, size: int, deadline: float) -> bytes | None:
-        data = b""
-        while len(data) < size:
-            ready, _, _ = select.select([self._output], [], [], max(0.0, deadline - time.monotonic()))
-            chunk = os.read(self._output, size - len(data)) if ready else b""
+    def receive(self, deadline: float) -> tuple[str, Any]:
+        """The next message; ("wait", None) when there is none yet, ("dead", what happened) when there will be none."""
+        wait_until = min(deadline, time.monotonic() + YIELD_S)
+        while True:
+            size = int.from_bytes(self._data[:_SIZE])
+            if len(self._data) >= _SIZE + size > _SIZE:
+                body = bytes(self._data[_SIZE : _SIZE + size])
+                del self._data[: _SIZE + size]
+                message: tuple[str, Any] = pickle.loads(body)  # noqa: S301 -- our own process wrote it
+                return message
+            ready, _, _ = select.select([self._output], [], [], max(0.0, wait_until - time.monotonic()))
+            if not ready:
+                late = time.monotonic() >= deadline
+                return ("dead", "took too long") if late else ("wait", None)
+            chunk = os.read(self._output, 1 << 20)
             if not chunk:
-                return None
-            data += chunk
-        return data
+                return "dead", f"ended with exit code {self._process.wait()}"
+            self._data += chunk
 
 
 def _poison(window: Window, detail: str) -> WindowResult:
@@ -160,7 +168,7 @@ def _main(order: Order, output: IO[bytes]) -> None:
 
     def say(kind: str, value: Any) -> None:
         body = pickle.dumps((kind, value), 5)
-        output.write(len(body).to_bytes(8) + body)
+        output.write(len(body).to_bytes(_SIZE) + body)
         output.flush()
 
     pipeline = Pipeline(order.spec)

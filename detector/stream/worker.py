@@ -81,7 +81,8 @@ def read(task: ReaderTask) -> Iterator[pa.Table]:
     for partition in task.suspects:
         spec = ray.get(task.tickets.spec.remote(task.spec_sha))
         for result in isolated(Order(spec, task.kafka, task.input, partition, starts[partition])):
-            starts[partition] = result.spans[0].span.end
+            if result is not None:
+                starts[partition] = result.spans[0].span.end
             yield _row(task, result)
     reader = Reader(task.kafka, task.input, starts)
     try:

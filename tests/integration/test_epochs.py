@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.ray]
 def ray() -> Iterator[None]:
     """A Ray cluster of two readers and a spare process, on which some records are poison."""
     patch = pytest.MonkeyPatch()
-    patch.setenv("DETECTOR_POISON", "segfault-please:crash")
+    patch.setenv("DETECTOR_POISON", "segfault-please:crash,stall-please:stall")
     with cluster.running(Config().ray, readers=2):
         yield
     patch.undo()
@@ -219,11 +219,13 @@ class TestFailure:
             run.follow(epoch, {0: 5_001}, timeout_s=20.0)
         epoch.close()
 
-    def test_record_that_kills(self, kafka: Broker) -> None:
-        """A record on which native code crashes is found and dead-lettered; the records around it are evaluated."""
+    @pytest.mark.parametrize("poison", [b"segfault-please", b"stall-please"])
+    def test_record_that_kills(self, kafka: Broker, monkeypatch: pytest.MonkeyPatch, poison: bytes) -> None:
+        """A record on which native code crashes or hangs is found and dead-lettered; the others are evaluated."""
+        monkeypatch.setattr("detector.stream.epoch.STALL_S", 3.0)
         run = Run(kafka, 2)
         run.lines(0, range(40))
-        run.world.produce(run.world.logs, [b"segfault-please"])
+        run.world.produce(run.world.logs, [poison])
         run.lines(0, range(41, 60))
         run.lines(1, range(10))
         deaths = 0
@@ -243,7 +245,7 @@ class TestFailure:
         headers = [dict(letter.headers) for letter in letters]
 
         assert deaths == 2
-        assert [letter.value for letter in letters] == [b"segfault-please"]
-        assert [DeadLetterReason.POISON.encode()] == [header["detector.reason"] for header in headers]
+        assert [letter.value for letter in letters] == [poison]
+        assert [header["detector.reason"] for header in headers] == [DeadLetterReason.POISON.encode()]
         assert [header["detector.offset"] for header in headers] == [b"40"]
         assert (run.consumed, run.evaluated, run.rejected) == (70, 69, 1)

@@ -43,7 +43,7 @@ _ATTEMPTS = 3
 _WRITES = 2  # turns of the network until a request is written, so that the answer can come while nobody waits
 _RETRY_S = 0.1
 _TURN_S = 0.05
-_LOOK_S = 1.0
+_PAUSE_S = 1.0
 _RECEIVE_BYTES = 1 << 16
 
 
@@ -172,7 +172,8 @@ class Fetches:
         self._failures: dict[TopicPartition, int] = {}
         self._missing: dict[TopicPartition, float] = {}
         self._ids: dict[str, Any] = {}
-        self._send_at = self._look_at = 0.0
+        self._send_at = self._doubt_at = self._looked_at = 0.0
+        self._turned_at = time.monotonic()
         self._net = NetworkSelector(**settings)
         self._manager = _Manager(self._net, **settings)
         self._manager.cluster.config["allow_auto_create_topics"] = False  # 3.0.12 does not pass the setting on
@@ -231,11 +232,12 @@ class Fetches:
         Raises:
             KafkaSetupError: the brokers refuse the client.
         """
+        self._forgive()
         if not self._manager.bootstrapped:
             if self._bootstrap.failed():
                 raise _refused(self._bootstrap.exception)
             return
-        if self._queued >= self._enough or time.monotonic() < self._send_at:
+        if self._queued >= self._enough or time.monotonic() < self._send_at or self._refreshed_at < self._doubt_at:
             return
         try:
             self._fetcher.maybe_validate_positions()
@@ -257,6 +259,7 @@ class Fetches:
         Raises:
             KafkaSetupError: the brokers refuse the client.
         """
+        self._forgive()
         deadline = time.monotonic() + timeout_s
         arrived = self._fetcher.answers()
         while not arrived:
@@ -265,7 +268,8 @@ class Fetches:
             self._net.poll(timeout_ms=1000 * (left if waiting else min(left, _TURN_S)))
             if not left or not self._fetcher.in_flight_fetches():
                 break
-        self._look_for_missing()
+        self._turned_at = time.monotonic()
+        self._look_at_topics()
         found = bool(arrived)
         if found:
             self._last_bytes = sum(len(answer.partition_data.records or b"") for answer in arrived)
@@ -278,10 +282,24 @@ class Fetches:
         self._fetcher.close()
         self._client.close()
 
+    def _forgive(self) -> None:
+        """Give requests their time anew if nobody listened for answers, because a window took long."""
+        now = time.monotonic()
+        if now - self._turned_at < _PAUSE_S:
+            return
+        self._turned_at = now
+        until = now + self._manager.config["request_timeout_ms"] / 1000
+        for connection in self._manager._conns.values():  # noqa: SLF001
+            for *_, timer in connection.in_flight_requests:
+                self._net.reschedule(until, timer)
+
     def _take_in(self, answer: Any) -> None:
         tp, data = answer.topic_partition, answer.partition_data
         if data.error_code:
-            self._send_at = time.monotonic() + _RETRY_S  # or a broker in trouble would be asked without a pause
+            # Or a broker in trouble would be asked without a pause, and one that holds another topic of that name, too.
+            self._doubt_at = time.monotonic()
+            self._send_at = self._doubt_at + _RETRY_S
+            self._manager.cluster.request_update()
         try:
             if not self._fetcher.accepts(answer):
                 return
@@ -346,20 +364,23 @@ class Fetches:
             queue.append(error)
             self._subscriptions.pause(tp)
 
-    def _look_for_missing(self) -> None:
-        """Find topics that were deleted; kafka-python would ask for them for ever."""
-        now = time.monotonic()
-        if now < self._look_at or not self._manager.bootstrapped:
+    @property
+    def _refreshed_at(self) -> float:
+        """When the topics' metadata last arrived."""
+        return float(self._manager.cluster._last_successful_refresh_ms / 1000)  # noqa: SLF001 -- monotonic clock
+
+    def _look_at_topics(self) -> None:
+        """Find topics that were deleted; kafka-python would ask for them for ever, or read on in their successors."""
+        now, refreshed = time.monotonic(), self._refreshed_at
+        if refreshed == self._looked_at:
             return
-        self._look_at = now + _LOOK_S
+        self._looked_at = refreshed
         cluster = self._manager.cluster
         for tp in self._queues:
             if tp.topic in cluster.unauthorized_topics:
                 raise KafkaSetupError(f"topic {tp.topic}: no right to read it; grant READ and DESCRIBE to this client")
             if cluster.leader_for_partition(tp) is None:
-                since = self._missing.setdefault(tp, now)
-                known = cluster._last_successful_refresh_ms / 1000  # noqa: SLF001 -- monotonic clock
-                if known > since and now - since >= GONE_AFTER_S:
+                if now - self._missing.setdefault(tp, now) >= GONE_AFTER_S:
                     self._fail(tp, self._error(PartitionGone, tp, "no such topic or partition; was it deleted?"))
                 continue
             self._missing.pop(tp, None)

@@ -254,6 +254,26 @@ class TestFailures:
 
         assert topic not in names
 
+    def test_topic_made_anew(self, kafka: Broker) -> None:
+        """A topic that is deleted and made again under the same name is another topic, not the next part of this."""
+        topic = kafka.topic()
+        produce(kafka.bootstrap, topic, plain([b"old"]))
+        source = reader(kafka.bootstrap, {(topic, 0): 0})
+        track = read_until(source, {(topic, 0): 1}, {(topic, 0): 0})
+        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        admin.delete_topics([topic])
+        deadline = time.monotonic() + 20
+        while topic in admin.list_topics():
+            assert time.monotonic() < deadline
+        admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}}, timeout_ms=10_000)
+        admin.close()
+        produce(kafka.bootstrap, topic, plain([b"new %d" % number for number in range(5)]))
+        with pytest.raises(PartitionGone, match="made anew"):
+            read_until_error(source, track)
+        source.close()
+
+        assert track.values((topic, 0)) == [b"old"]
+
     def test_no_broker(self) -> None:
         """While nothing answers, windows are empty and `reachable` is false; making and closing do not block."""
         started = time.monotonic()

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from detector.config import Input, InputTopic, Kafka
 from detector.kafka.failures import CorruptBatch
 from detector.kafka.local import LocalKafka
+from detector.kafka.reader import Reader
 from tests.conftest import Broker
 from tests.reading import Track, produce, read_all, read_until, read_until_error, reader
 
@@ -175,3 +177,28 @@ class TestOutages:
         assert window.records.num_rows == 0
         assert 0.4 < read - started < 2
         assert closed - read < 1
+
+    def test_reader_that_is_not_asked(self, node: LocalKafka, caplog: pytest.LogCaptureFixture) -> None:
+        """A reader that is left alone for longer than a request may take goes on, on the same connection."""
+        topic = Broker(node.bootstrap).topic()
+        produce(node.bootstrap, topic, [{"value": bytes(1_000), "headers": [("n", b"%d" % n)]} for n in range(9_000)])
+        starts = {(topic, 0): 0}
+        source = Reader(
+            Kafka(bootstrap_servers=(node.bootstrap,), request_timeout_ms=1_000),
+            Input(topics=(InputTopic(name=topic),), max_window_records=1_000, max_partition_fetch_bytes=1 << 20),
+            starts,
+        )
+        track = read_until(source, {(topic, 0): 1_000}, starts)
+        caplog.clear()
+        for _ in range(2):
+            time.sleep(1.5)
+            track.add(source.read(0.5, 0))
+        messages = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+        deadline = time.monotonic() + 20
+        while track.positions[topic, 0] < 9_000:
+            assert time.monotonic() < deadline
+            track.add(source.read(0.5, 0))
+        source.close()
+
+        assert messages == []
+        assert track.offsets((topic, 0)) == list(range(9_000))

@@ -75,7 +75,7 @@ class Batch:
         elif isinstance(value, dict) and value:
             single = parser or self._recognizer.value(value)
             fits = single is not None and (parser is None or parser.takes(value))
-            if single is None or not fits or not single.keys:
+            if single is None or not fits or not single.anchors:
                 array = self._array(value, parser)
             if array is None and single is not None:
                 self._object(line, value, single, loaded, fits=fits)

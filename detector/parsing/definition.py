@@ -42,6 +42,12 @@ def _alternatives(value: Any) -> Any:
     return [{"from": item} if isinstance(item, str) else item for item in _listed(value)]
 
 
+def template_parts(template: str) -> list[tuple[str, str]]:
+    """The parts of a template: a text, and the path of the value behind it ("" behind the last)."""
+    parts = [part.partition("{") for part in template.split("}")]
+    return [(text, path) for text, _, path in parts]
+
+
 def _known_type(value: str) -> str:
     if value not in TYPES:
         raise ValueError(f"type {value!r} is not known; types are {', '.join(TYPES)}")
@@ -61,18 +67,31 @@ class _Model(BaseModel):
 
 
 class Alternative(_Model):
-    """One way to a field's value: from the first of some paths that has one, or a constant; `when` conditions hold."""
+    """One way to a field's value; `when` conditions hold.
+
+    Either from the first of some paths that has one, or a constant, or a text made of several.
+    map: what a value stands for; one that is not named has none.
+    """
 
     paths: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(default=(), alias="from", max_length=64)
     type: Annotated[str, AfterValidator(_known_type)] = "value"
+    map: dict[str, Scalar] = {}
     value: Scalar = None
+    template: str | None = None
     when: When = {}
 
     @model_validator(mode="after")
     def _one_of(self) -> Alternative:
-        if bool(self.paths) == (self.value is not None):
-            raise ValueError("a field needs either `from` or `value`")
+        if bool(self.paths) + (self.value is not None) + (self.template is not None) != 1:
+            raise ValueError("a field needs either `from`, `value` or `template`")
+        if self.map and not self.paths:
+            raise ValueError("`map` needs `from`")
         return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The paths that the value is taken from."""
+        return self.paths or tuple(path for _, path in template_parts(self.template or "") if path)
 
 
 Alternatives = Annotated[tuple[Alternative, ...], BeforeValidator(_alternatives), Field(min_length=1, max_length=32)]
@@ -146,14 +165,18 @@ class Recognize(_Model):
 class JsonShape(_Model):
     """How `auto` knows a JSON object, and where its events are.
 
-    keys: members it must have. any: of these, one. values: RE2 expressions that string members must contain.
+    keys: members it must have; it is looked up by the first. any: of these, one; without `keys`, it is looked up by
+        each. values: RE2 expressions that members' texts must contain. All three are paths.
     records: the member that holds an array of events.
+    lift, names: see detector.parsing.lifting.
     """
 
     keys: tuple[str, ...] = ()
     any: tuple[str, ...] = ()
     values: dict[str, Pattern] = {}
     records: str | None = None
+    lift: tuple[str, ...] = ()
+    names: dict[str, Strings] = {}
 
 
 class _Common(_Model):

@@ -7,40 +7,65 @@ from functools import lru_cache
 
 from detector.events import Event, JsonValue, LogSource
 from detector.parsing.definition import JsonDefinition
-from detector.parsing.mapping import Ecs, FieldMap, LogSourceMap, time_map
+from detector.parsing.lifting import Lift
+from detector.parsing.mapping import MISSING, Ecs, FieldMap, LogSourceMap, finder, time_map
 from detector.parsing.model import Line
 from detector.parsing.pattern import searched
 from detector.parsing.text import RAW
 
 
 class JsonParser:
-    """A parser of JSON objects."""
+    """A parser of JSON objects.
 
-    __slots__ = ("_any", "_fields", "_keys", "_sources", "_time", "_values", "definition", "name", "records")
+    anchors: members of which an object of this format has one; none: any object may be of it. A path's first member is
+        another way to write it.
+    demands: how much it asks of an object.
+    records: the member that holds an array of events.
+    """
+
+    __slots__ = (
+        "_any",
+        "_fields",
+        "_keys",
+        "_lift",
+        "_sources",
+        "_time",
+        "_values",
+        "anchors",
+        "definition",
+        "demands",
+        "name",
+        "records",
+    )
 
     def __init__(self, definition: JsonDefinition, tables: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
         self.definition = definition
         self.name = definition.name
         shape = definition.json_shape
         self.records = shape.records
-        self._keys = frozenset(shape.keys)
-        self._any = frozenset(shape.any)
-        self._values = tuple((key, _contains(expression, key)) for key, expression in shape.values.items())
+        paths = shape.keys[:1] or shape.any
+        self.anchors = frozenset((*paths, *(path.partition(".")[0] for path in paths)))
+        self.demands = len(shape.keys) + len(shape.values) + bool(shape.any)
+        self._keys = tuple(map(finder, shape.keys))
+        self._any = tuple(map(finder, shape.any))
+        self._values = tuple((finder(path), _contains(expression, path)) for path, expression in shape.values.items())
+        self._lift = Lift(shape.lift, shape.names) if shape.lift or shape.names else None
         self._fields = FieldMap(definition.fields)
         self._time = time_map(definition.time)
         self._sources = LogSourceMap(definition.logsources, tables)
 
-    @property
-    def keys(self) -> frozenset[str]:
-        """Members that an object must have to be of this format."""
-        return self._keys
-
-    def takes(self, value: Mapping[str, JsonValue]) -> bool:
+    def takes(self, value: dict[str, JsonValue]) -> bool:
         """Whether an object is of this format."""
-        members = value.keys()
-        if not self._keys <= members or (self._any and self._any.isdisjoint(members)):
+        for find in self._keys:
+            if find(value) is MISSING:
+                return False
+        if self._any and all(find(value) is MISSING for find in self._any):
             return False
-        return all(isinstance(text := value.get(key), str) and contains(text) for key, contains in self._values)
+        for find, contains in self._values:
+            text = find(value)
+            if not (isinstance(text, str) and contains(text)):
+                return False
+        return True
 
     def event(
         self,
@@ -59,6 +84,8 @@ class JsonParser:
         whole: else it becomes a raw event with the fields so far. text: whether `original` holds more than these.
         """
         ecs: Ecs = {}
+        if self._lift:
+            value = self._lift.apply(value)
         self._fields.apply(value, ecs)
         flags = line.flags + flags
         time_us = None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from detector.events import Binding, JsonValue, LogSource
-from detector.parsing.definition import Alternative, Fields, LogSourceRow, Time, When
+from detector.parsing.definition import Alternative, Fields, LogSourceRow, Time, When, template_parts
 from detector.parsing.pattern import DefinitionError
 from detector.parsing.timestamps import TimeParser, plausible
 from detector.parsing.values import SPREADING, TYPES, Convert
@@ -53,7 +53,8 @@ class FieldMap:
         self._steps: list[_Step] = []
         for name, alternatives in fields.items():
             first = alternatives[0]
-            if len(alternatives) == len(first.paths) == 1 and not first.when and "." not in first.paths[0]:
+            simple = len(alternatives) == len(first.paths) == 1 and not (first.when or first.map)
+            if simple and "." not in first.paths[0]:
                 plain = (name, first.paths[0], TYPES[first.type](name), first.type not in SPREADING)
                 self._plain.append(plain)
             else:
@@ -84,6 +85,8 @@ def _step(name: str, alternatives: tuple[Alternative, ...]) -> _Step:
 
 def _way(name: str, alternative: Alternative) -> _Condition:
     holds = condition(alternative.when)
+    if alternative.template is not None:
+        return _template(name, alternative.template, holds)
     if not alternative.paths:
         constant = alternative.value
 
@@ -95,6 +98,8 @@ def _way(name: str, alternative: Alternative) -> _Condition:
 
         return set_constant
     convert = TYPES[alternative.type](name)
+    if alternative.map:
+        convert = _mapped(alternative.map, convert)
     nullable = alternative.type not in SPREADING
     finders = [finder(path) for path in alternative.paths]
 
@@ -111,6 +116,35 @@ def _way(name: str, alternative: Alternative) -> _Condition:
         return False
 
     return take_first
+
+
+def _mapped(meanings: Mapping[str, JsonValue], convert: Convert) -> Convert:
+    def mapped(value: JsonValue, ecs: Ecs) -> bool:
+        meaning = meanings.get(canonical(value) or "")
+        return meaning is not None and convert(meaning, ecs)
+
+    return mapped
+
+
+def _template(name: str, template: str, holds: _Condition) -> _Condition:
+    """A text made of several values, which must all be there and not be empty."""
+    parts = [(text, _either(path) if path else None) for text, path in template_parts(template)]
+
+    def fill(raw: Raw, ecs: Ecs) -> bool:
+        if not holds(raw, ecs):
+            return False
+        filled = ""
+        for text, find in parts:
+            filled += text
+            if find:
+                value = canonical(found) if (found := find(raw, ecs)) is not None and found is not MISSING else None
+                if not value:
+                    return False
+                filled += value
+        ecs[name] = filled
+        return True
+
+    return fill
 
 
 def condition(when: When) -> _Condition:
@@ -151,7 +185,7 @@ def _either(path: str) -> Callable[[Raw, Ecs], JsonValue]:
 def check_groups(fields: Fields, groups: frozenset[str], *place: str | int) -> None:
     """Raise DefinitionError for a field from a group that no expression has."""
     for name, alternatives in fields.items():
-        for path in (path for alternative in alternatives for path in alternative.paths):
+        for path in (path for alternative in alternatives for path in alternative.sources):
             if path not in groups:
                 raise DefinitionError(f"field {name}: no group is named {path!r}", *place, "fields", name)
 
@@ -227,8 +261,25 @@ class LogSourceMap:
         found = self._cache.get(key)
         if found is None:
             own = [binding for holds, binding in self._rows if holds(raw, ecs)]
-            found = self._cache[key] = completed(own, topic)
+            found = self._cache[key] = completed(_told_apart(own), topic)
         return found
+
+
+def _told_apart(own: list[Binding]) -> list[Binding]:
+    """The bindings without those that others imply, for each costs: of one log source the last counts, and a log source
+    is implied by one that declares the same and more, with the same names of fields.
+    """
+    last = {binding.logsource: binding for binding in own}.values()
+    return [
+        binding
+        for binding in last
+        if not any(other.aliases == binding.aliases and _implies(other.logsource, binding.logsource) for other in last)
+    ]
+
+
+def _implies(more: LogSource, less: LogSource) -> bool:
+    parts = ((more.category, less.category), (more.product, less.product), (more.service, less.service))
+    return more != less and all(asked in (None, declared) for declared, asked in parts)
 
 
 def completed(own: list[Binding], topic: LogSource | None) -> tuple[Binding, ...]:

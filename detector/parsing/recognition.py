@@ -39,9 +39,9 @@ class Recognizer:
     def _add_json(self, parser: JsonParser) -> None:
         if parser.records:
             self._records.setdefault(parser.records, []).append(parser)
-        if parser.keys:
-            self._anchors.setdefault(min(parser.keys), []).append(parser)
-        else:
+        for anchor in parser.anchors:
+            self._anchors.setdefault(anchor, []).append(parser)
+        if not parser.anchors:
             self._fallback = parser
 
     def line(self, line: bytes) -> TextParser | None:
@@ -61,7 +61,7 @@ class Recognizer:
         ]
         if not candidates:
             return self._fallback
-        return max(candidates, key=lambda parser: (len(parser.keys), parser.name))
+        return max(candidates, key=lambda parser: (parser.demands, parser.name))
 
     def array(self, value: dict[str, JsonValue]) -> tuple[JsonParser, list[JsonValue]] | None:
         """Parser and elements of an object that is an envelope of events."""

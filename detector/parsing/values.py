@@ -15,6 +15,7 @@ Convert = Callable[[JsonValue, dict[str, JsonValue]], bool]
 _INT64 = 1 << 63
 _SHORT = 19  # so many digits may be too large
 _STRUCTURED_DATA_MAX = 64
+_NO_NAME = ("", "-")
 
 
 def _string(name: str) -> Convert:
@@ -41,6 +42,48 @@ def _last_segment(name: str) -> Convert:
             return False
         ecs[name] = value.rpartition("/")[2]
         return True
+
+    return convert
+
+
+def _file_name(name: str) -> Convert:
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        last = value.rpartition("\\" if "\\" in value else "/")[2] if isinstance(value, str) else ""
+        if last in _NO_NAME:
+            return False
+        ecs[name] = last
+        return True
+
+    return convert
+
+
+def _account(name: str) -> Convert:
+    r"""A Windows account: `DOMAIN\name`, or `name`; `-` is none."""
+    domain_name = f"{name.rpartition('.')[0]}.domain".removeprefix(".")
+
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        if not isinstance(value, str):
+            return False
+        domain, _, account = value.rpartition("\\")
+        if account in _NO_NAME:
+            return False
+        ecs[name] = account
+        if domain:
+            ecs[domain_name] = domain
+        return True
+
+    return convert
+
+
+def _hashes(name: str) -> Convert:
+    """Sysmon's hashes: `MD5=…,SHA256=…,IMPHASH=…`; the names of algorithms in lower case."""
+    names = {algorithm.upper(): f"{name}.{algorithm}" for algorithm in ("md5", "sha1", "sha256", "imphash")}
+
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        pairs = [part.partition("=") for part in value.split(",")] if isinstance(value, str) else []
+        known = {names[algorithm]: digest for algorithm, _, digest in pairs if algorithm in names and digest}
+        ecs.update(known)
+        return bool(known)
 
     return convert
 
@@ -225,6 +268,9 @@ TYPES: dict[str, Callable[[str], Convert]] = {
     "value": _string,  # as it stands: text of a pattern, any JSON value
     "text": _text,  # a string that is not empty
     "last_segment": _last_segment,  # of a string with slashes: what follows the last
+    "file_name": _file_name,  # of a path, with slashes or backslashes
+    "account": _account,  # DOMAIN\name: the name; the domain beside it
+    "hashes": _hashes,  # NAME.md5, .sha1, .sha256, .imphash of ALGORITHM=digest,…
     "int": _int,
     "float": _float,
     "bool": _bool,
@@ -238,5 +284,5 @@ TYPES: dict[str, Callable[[str], Convert]] = {
 }
 """Name of a type in a definition -> what makes the converter for an ECS name."""
 
-SPREADING = frozenset({"address", "url", "http_request", "syslog_priority", "structured_data"})
+SPREADING = frozenset({"address", "account", "hashes", "url", "http_request", "syslog_priority", "structured_data"})
 """Types that fill in several names; a null leaves no trace in these."""

@@ -1,0 +1,112 @@
+"""Names for what stands deep inside a JSON object: members of inner objects become members of the event itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from detector.events import JsonValue
+from detector.parsing.mapping import MISSING, finder
+
+Members = dict[str, JsonValue]
+
+SELF = "."
+"""The path of the object itself: its members get names without spaces, too."""
+
+_EACH = ".*"
+_DEEPEST = 8
+
+# What converters of XML call an element's attributes, its text, and the name of a `<Data Name="…">`.
+_ATTRIBUTES = ("#attributes", "@attributes", "_attributes", "$")
+_TEXTS = ("#text", "_text", "$t", "_", "content", "Value")
+_NAMES = ("Name", "@Name", "_Name", "-Name")
+
+
+class Lift:
+    """Adds names to a JSON object, and takes none away: what stands at its top keeps its name and value.
+
+    paths: objects whose members become members of the event, without the spaces in their names. What lies deeper has
+        the names on its way joined by `_`. Of equal names the first counts. A path that ends in `.*` means each object
+        inside.
+    names: name -> paths, the first of which that has a value gets that name, unless something has it already.
+    """
+
+    __slots__ = ("_names", "_paths", "_spaces")
+
+    def __init__(self, paths: Iterable[str], names: Mapping[str, Iterable[str]]) -> None:
+        paths = tuple(paths)
+        self._spaces = SELF in paths
+        self._paths = tuple((finder(path.removesuffix(_EACH)), path.endswith(_EACH)) for path in paths if path != SELF)
+        self._names = tuple((name, tuple(map(finder, found))) for name, found in names.items())
+
+    def apply(self, value: Members) -> Members:
+        """A new object with the members of `value` and the added ones; the values are shared."""
+        added: Members = {}
+        if self._spaces:
+            added = {key.replace(" ", ""): member for key, member in value.items() if " " in key}
+        for find, each in self._paths:
+            inner = find(value)
+            if isinstance(inner, dict):
+                for part in inner.values() if each else (inner,):
+                    if isinstance(part, dict):
+                        _lift(part, "", added, _DEEPEST)
+        for name, finders in self._names:
+            if name not in value and name not in added:
+                for find in finders:
+                    found = find(value)
+                    if found is not MISSING and found is not None:
+                        added[name] = found
+                        break
+        added.update(value)
+        return added
+
+
+def _lift(value: Members, prefix: str, added: Members, depth: int) -> None:
+    for key, member in value.items():
+        if key in _ATTRIBUTES and isinstance(member, dict):
+            if prefix:  # those of the lifted object itself say nothing of the event
+                _lift(member, prefix, added, depth)
+        elif key == "Data" and not prefix and isinstance(member, dict | list):
+            _data(member, added)
+        elif isinstance(member, dict) and depth:
+            name = prefix + _plain(key)
+            text = _text(member)
+            if text is not MISSING:
+                added.setdefault(name, text)
+                member = {inner: value for inner, value in member.items() if inner not in _TEXTS}  # noqa: PLW2901
+            _lift(member, f"{name}_", added, depth - 1)
+        else:
+            added.setdefault(prefix + _plain(key), member)
+
+
+def _plain(key: str) -> str:
+    if key[:1] == "@":
+        key = key[1:]
+    return key.replace(" ", "") if " " in key else key
+
+
+def _data(data: JsonValue, added: Members) -> None:
+    """The `Data` elements of a Windows event: those with a name are fields, the others are the values of `Data`."""
+    unnamed: list[JsonValue] = []
+    for element in data if isinstance(data, list) else [data]:
+        name = _name(element)
+        text = _text(element) if isinstance(element, dict) else element
+        if name is not None:
+            added.setdefault(_plain(name), None if text is MISSING else text)
+        elif isinstance(text, list):
+            unnamed += text
+        elif text is not MISSING:
+            unnamed.append(text)
+    if unnamed:
+        added.setdefault("Data", unnamed[0] if len(unnamed) == 1 else unnamed)
+
+
+def _name(element: JsonValue) -> str | None:
+    if not isinstance(element, dict):
+        return None
+    holders = (element, *(element[key] for key in _ATTRIBUTES if isinstance(element.get(key), dict)))
+    names = (holder.get(key) for holder in holders for key in _NAMES)
+    return next((name for name in names if isinstance(name, str) and name), None)
+
+
+def _text(element: Members) -> JsonValue:
+    return next((element[key] for key in _TEXTS if key in element), MISSING)

@@ -69,16 +69,6 @@ class Topics:
         finally:
             consumer.close()
 
-    def set_config(self, topic: str, name: str, value: str) -> None:
-        """Change a setting of a topic."""
-        from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-
-        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
-        for changed in admin.incremental_alter_configs([resource]).values():
-            changed.result(10)
-
     def wait_committed(self, timeout_s: float, *, but: int = 0) -> None:
         """Wait until the group has committed everything, `but` so many offsets.
 

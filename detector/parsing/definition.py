@@ -197,6 +197,7 @@ class TextDefinition(_Format):
 
     pattern: matches the whole line. partial: matches the start of a line that `pattern` does not take.
     absent: texts that stand for no value. program, content: groups that a program's parser is chosen by, and given.
+    audit: groups that hold the type of an audit record and its pairs, which become fields, too.
     """
 
     pattern: Pattern
@@ -205,6 +206,7 @@ class TextDefinition(_Format):
     absent: tuple[str, ...] = ()
     program: str | None = None
     content: str | None = None
+    audit: tuple[str, str] | None = None
 
 
 class JsonDefinition(_Format):

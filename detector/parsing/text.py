@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import re2
 
 from detector.events import Event, LogSource
+from detector.parsing.audit import audit_pairs
 from detector.parsing.definition import ProgramDefinition, TextDefinition
 from detector.parsing.mapping import Ecs, FieldMap, LogSourceMap, check_groups, time_map
 from detector.parsing.model import Line
@@ -84,6 +85,7 @@ class TextParser:
 
     __slots__ = (
         "_absent",
+        "_audit",
         "_content",
         "_fields",
         "_partial",
@@ -107,7 +109,11 @@ class TextParser:
         self._pattern = compiled(definition.pattern, "pattern")
         self._partial = partial(definition.partial, "partial") if definition.partial else None
         groups = frozenset((*self._pattern.names, *(self._partial.names if self._partial else ())))
-        check_groups(definition.fields, groups)
+        self._audit = definition.audit
+        if self._audit is None:  # else there are more fields than groups
+            check_groups(definition.fields, groups)
+        elif missing := set(self._audit) - groups:
+            raise DefinitionError(f"no group is named {min(missing)!r}", "audit")
         if definition.recognize:
             searched(definition.recognize.starts, "recognize", "starts")
         self._absent = definition.absent
@@ -137,12 +143,18 @@ class TextParser:
             for name in optional:
                 if raw.get(name) == "":
                     del raw[name]
+            if self._audit:
+                raw = self._with_pairs(raw)
             found.append((line, raw, {}))
         for _, raw, ecs in found:
             self._fields.apply(raw, ecs)
         if self._programs:
             self._apply_programs(found)
         return [self._event(line, raw, ecs, topic, self.name) for line, raw, ecs in found]
+
+    def _with_pairs(self, raw: dict[str, str]) -> dict[str, str]:
+        kind, pairs = self._audit or ("", "")
+        return audit_pairs(raw.get(kind, ""), raw.get(pairs, "")) | raw
 
     def _apply_programs(self, found: list[tuple[Line, dict[str, str], Ecs]]) -> None:
         by_program: dict[ProgramParser, list[tuple[str, dict[str, str], Ecs]]] = defaultdict(list)
@@ -165,6 +177,8 @@ class TextParser:
     def _unparsed(self, line: Line, topic: LogSource | None, unparsed: Unparsed) -> None:
         fields, stopped = self._partial.fields(line.text) if self._partial else ({}, 0)
         raw = {name: text for name, text in fields.items() if text not in self._absent}
+        if self._audit:
+            raw = self._with_pairs(raw)
         ecs: Ecs = {}
         self._fields.apply(raw, ecs)
         self._apply_programs([(line, raw, ecs)])

@@ -46,6 +46,20 @@ def _last_segment(name: str) -> Convert:
     return convert
 
 
+def _joined(name: str) -> Convert:
+    """A list of texts, as the arguments of a command."""
+
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        if isinstance(value, list):
+            value = " ".join(part for part in value if isinstance(part, str))
+        if not isinstance(value, str) or not value:
+            return False
+        ecs[name] = value
+        return True
+
+    return convert
+
+
 def _file_name(name: str) -> Convert:
     def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
         last = value.rpartition("\\" if "\\" in value else "/")[2] if isinstance(value, str) else ""
@@ -268,6 +282,7 @@ TYPES: dict[str, Callable[[str], Convert]] = {
     "value": _string,  # as it stands: text of a pattern, any JSON value
     "text": _text,  # a string that is not empty
     "last_segment": _last_segment,  # of a string with slashes: what follows the last
+    "joined": _joined,  # a text, or a list of them with spaces between
     "file_name": _file_name,  # of a path, with slashes or backslashes
     "account": _account,  # DOMAIN\name: the name; the domain beside it
     "hashes": _hashes,  # NAME.md5, .sha1, .sha256, .imphash of ALGORITHM=digest,…

@@ -165,8 +165,8 @@ class Recognize(_Model):
 class JsonShape(_Model):
     """How `auto` knows a JSON object, and where its events are.
 
-    keys: members it must have (`a|b`: one of them); it is looked up by the first. any: of these, one; without `keys`, it is looked up by
-        each. values: RE2 expressions that members' texts must contain. All three are paths.
+    keys: members it must have (`a|b`: one of these); it is looked up by the first. any: of these, one; without
+        `keys`, it is looked up by each. values: RE2 expressions that members' texts must contain. All are paths.
     records: the member that holds an array of events.
     lift, names: see detector.parsing.lifting.
     """

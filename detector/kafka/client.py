@@ -57,12 +57,13 @@ def connect(make: Callable[..., Any], *args: Any, **settings: Any) -> Any:
         KafkaSetupError: the brokers refuse the client (credentials, rights), or it is set up wrongly.
     """
     from kafka.errors import KafkaError, RetriableError
-    from kafka.net.compat import KafkaNetClient
+
+    from detector.kafka.sockets import net_client
 
     made: list[Any] = []
 
     def remember(**config: Any) -> Any:
-        made.append(KafkaNetClient(**config))
+        made.append(net_client(**config))
         return made[-1]
 
     try:

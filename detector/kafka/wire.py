@@ -1,4 +1,4 @@
-"""Fetching whole record batches. The one file that leans on private parts of kafka-python, as read in 3.0.12.
+"""Fetching whole record batches. This and `sockets` lean on private parts of kafka-python, as read in 3.0.12.
 
 Of kafka-python these stay in charge: connections, TLS and SASL, metadata, fetch sessions, leader epochs, follower
 fetching and the errors of partitions. Replaced are the decoding of the records, and the loop: `KafkaConsumer` would
@@ -11,26 +11,21 @@ the next request is under way while this answer's records are decoded.
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
-from types import MethodType
 from typing import Any
 
 from kafka import TopicPartition
 from kafka import errors as kafka_errors
 from kafka.consumer import fetcher as kafka_fetcher
 from kafka.consumer.subscription_state import SubscriptionState
-from kafka.net.compat import KafkaNetClient
-from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
-from kafka.protocol.frame import KafkaBytes
 from kafka.structs import OffsetAndMetadata
 
 from detector.errors import KafkaSetupError
 from detector.kafka.answer import Answer, Item
 from detector.kafka.failures import BrokenError, CorruptBatch, OffsetOutOfRange, PartitionGone, ReadError
+from detector.kafka.sockets import net_client
 from detector.window import Broken
 
 FETCH_WAIT_MS = 500
@@ -44,7 +39,6 @@ _WRITES = 2  # turns of the network until a request is written, so that the answ
 _RETRY_S = 0.1
 _TURN_S = 0.05
 _PAUSE_S = 1.0
-_RECEIVE_BYTES = 1 << 16
 
 
 class _Accepted:
@@ -72,69 +66,6 @@ class _Fetcher(kafka_fetcher.Fetcher):  # type: ignore[misc]
     def accepts(self, answer: Any) -> bool:
         """Whether the answer holds data that belong to the position; raises the partition's error."""
         return self._parse_fetched_data(answer) is not None
-
-
-class _Manager(KafkaConnectionManager):  # type: ignore[misc]
-    async def _build_transport(self, *arguments: Any, **settings: Any) -> Any:
-        transport = await super()._build_transport(*arguments, **settings)
-        transport._sock_recv = MethodType(_receive, transport)  # noqa: SLF001
-        return transport
-
-
-class _Frame(KafkaBytes):  # type: ignore[misc]
-    """A response as it comes in; it is decoded where it lies, not from a copy."""
-
-    def read(self, nbytes: int | None = None) -> Any:
-        if nbytes is not None:
-            return super().read(nbytes)
-        start = self.tell()
-        self.seek(len(self))
-        return memoryview(self)[start:]
-
-
-def _receive(transport: Any) -> tuple[bytes, Exception | None]:
-    """All that the socket holds, most of it straight into the response under way.
-
-    kafka-python takes 4 KiB at a time and copies each three times. Here only a response's first and last bytes go
-    that way: the first bring its length, the last make it complete.
-    """
-    parts: list[bytes] = []
-    try:
-        while True:
-            room = None if parts else _room(transport)
-            if room is None:
-                part = transport._sock.recv(_RECEIVE_BYTES)  # noqa: SLF001
-                parts.append(part)
-                got = len(part)
-            else:
-                frame, at = room
-                with memoryview(frame) as view:
-                    got = transport._sock.recv_into(view[at:-1])  # noqa: SLF001
-                frame.seek(at + got)
-            if not got:
-                return b"", kafka_errors.KafkaConnectionError("socket disconnected")
-            if room is None and got == _RECEIVE_BYTES:
-                break  # the rest can go the short way
-    except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-        pass
-    except OSError as error:
-        return b"", kafka_errors.KafkaConnectionError(error)
-    return b"".join(parts), None
-
-
-def _room(transport: Any) -> tuple[_Frame, int] | None:
-    """The large response under way and how far it has come, unless but its last byte is missing."""
-    protocol = transport.get_protocol()
-    parser = protocol and protocol.parser
-    frame = parser and parser._rbuffer  # noqa: SLF001
-    if not frame or len(frame) < _RECEIVE_BYTES:
-        return None
-    at = frame.tell()
-    if not isinstance(frame, _Frame):
-        parser._rbuffer = larger = _Frame(len(frame))  # noqa: SLF001
-        larger.write(memoryview(frame)[:at])
-        frame = larger
-    return (frame, at) if at < len(frame) - 1 else None
 
 
 class Fetches:
@@ -174,10 +105,9 @@ class Fetches:
         self._ids: dict[str, Any] = {}
         self._send_at = self._doubt_at = self._looked_at = 0.0
         self._turned_at = time.monotonic()
-        self._net = NetworkSelector(**settings)
-        self._manager = _Manager(self._net, **settings)
-        self._manager.cluster.config["allow_auto_create_topics"] = False  # 3.0.12 does not pass the setting on
-        self._client = KafkaNetClient(self._net, self._manager)
+        self._client = net_client(**settings)
+        self._manager = self._client._manager  # noqa: SLF001
+        self._net = self._client._net  # noqa: SLF001
         self._subscriptions = SubscriptionState("none")
         self._subscriptions.assign_from_user(list(starts))
         for tp, offset in starts.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 from dataclasses import asdict
@@ -45,8 +46,9 @@ def main() -> int:
                 result = kill.run(node.bootstrap, folder, delivery, methods, choose)
         report[delivery] = asdict(result)
         failed |= bool(result.faults)
-        if not options.json:
-            print(delivery, result)
+        print(f"{delivery}: {result}", file=sys.stderr)
+        if not result.faults:
+            shutil.rmtree(folder)
     if options.json:
         print(orjson.dumps(report | _sum(report, deliveries)).decode())
     return int(failed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from detector.events import JsonValue
 from detector.parsing.mapping import MISSING, finder
@@ -12,21 +12,21 @@ Members = dict[str, JsonValue]
 SELF = "."
 """The path of the object itself: its members get names without spaces, too."""
 
-_EACH = ".*"
+_EACH = "*"
 _DEEPEST = 8
 
 # What converters of XML call an element's attributes, its text, and the name of a `<Data Name="…">`.
 _ATTRIBUTES = ("#attributes", "@attributes", "_attributes", "$")
-_TEXTS = ("#text", "_text", "$t", "_", "content", "Value")
-_NAMES = ("Name", "@Name", "_Name", "-Name")
+_TEXTS = ("#text", "_text", "$t", "_", "content", "Value", "value", "boolValue", "intValue", "multiValue")
+_NAMES = ("Name", "@Name", "_Name", "-Name", "name")
 
 
 class Lift:
     """Adds names to a JSON object, and takes none away: what stands at its top keeps its name and value.
 
-    paths: objects whose members become members of the event, without the spaces in their names. What lies deeper has
-        the names on its way joined by `_`. Of equal names the first counts. A path that ends in `.*` means each object
-        inside.
+    paths: objects whose members become members of the event, without the spaces in their names; what lies deeper has
+        the names on its way joined by `_`. Or arrays of named values, which become members likewise. Of equal names the
+        first counts. `*` on a path means each member; each element of an array on the way is taken.
     names: name -> paths, the first of which that has a value gets that name, unless something has it already.
     """
 
@@ -35,7 +35,7 @@ class Lift:
     def __init__(self, paths: Iterable[str], names: Mapping[str, Iterable[str]]) -> None:
         paths = tuple(paths)
         self._spaces = SELF in paths
-        self._paths = tuple((finder(path.removesuffix(_EACH)), path.endswith(_EACH)) for path in paths if path != SELF)
+        self._paths = tuple(path.split(".") for path in paths if path != SELF)
         self._names = tuple((name, tuple(map(finder, found))) for name, found in names.items())
 
     def apply(self, value: Members) -> Members:
@@ -43,21 +43,33 @@ class Lift:
         added: Members = {}
         if self._spaces:
             added = {key.replace(" ", ""): member for key, member in value.items() if " " in key}
-        for find, each in self._paths:
-            inner = find(value)
-            if isinstance(inner, dict):
-                for part in inner.values() if each else (inner,):
-                    if isinstance(part, dict):
-                        _lift(part, "", added, _DEEPEST)
+        for path in self._paths:
+            for part in _reach(value, path):
+                if isinstance(part, dict):
+                    _lift(part, "", added, _DEEPEST)
+                elif isinstance(part, list):
+                    _named(part, added)
+        added.update(value)
         for name, finders in self._names:
-            if name not in value and name not in added:
+            if name not in added:
                 for find in finders:
-                    found = find(value)
+                    found = find(added)
                     if found is not MISSING and found is not None:
                         added[name] = found
                         break
-        added.update(value)
         return added
+
+
+def _reach(value: JsonValue, path: Sequence[str]) -> list[JsonValue]:
+    found = [value]
+    for key in path:
+        inner = [element for part in found for element in (part if isinstance(part, list) else (part,))]
+        objects = [part for part in inner if isinstance(part, dict)]
+        if key == _EACH:
+            found = [member for part in objects for member in part.values()]
+        else:
+            found = [part[key] for part in objects if key in part]
+    return found
 
 
 def _lift(value: Members, prefix: str, added: Members, depth: int) -> None:
@@ -86,8 +98,15 @@ def _plain(key: str) -> str:
 
 def _data(data: JsonValue, added: Members) -> None:
     """The `Data` elements of a Windows event: those with a name are fields, the others are the values of `Data`."""
+    unnamed = _named(data if isinstance(data, list) else [data], added)
+    if unnamed:
+        added.setdefault("Data", unnamed[0] if len(unnamed) == 1 else unnamed)
+
+
+def _named(elements: list[JsonValue], added: Members) -> list[JsonValue]:
+    """Add the elements that have a name; gives the values of the others."""
     unnamed: list[JsonValue] = []
-    for element in data if isinstance(data, list) else [data]:
+    for element in elements:
         name = _name(element)
         text = _text(element) if isinstance(element, dict) else element
         if name is not None:
@@ -96,8 +115,7 @@ def _data(data: JsonValue, added: Members) -> None:
             unnamed += text
         elif text is not MISSING:
             unnamed.append(text)
-    if unnamed:
-        added.setdefault("Data", unnamed[0] if len(unnamed) == 1 else unnamed)
+    return unnamed
 
 
 def _name(element: JsonValue) -> str | None:

@@ -22,7 +22,7 @@ _Condition = Callable[[Raw, Ecs], bool]
 
 
 def finder(path: str) -> Find:
-    """Looks a path up: the longest literal key first, then dotted segments."""
+    """Looks a path up: the longest literal key first, then dotted segments; `0` is the first element of an array."""
     if "." not in path:
         return lambda raw: raw.get(path, MISSING)
     parts = path.split(".")
@@ -34,6 +34,8 @@ def finder(path: str) -> Find:
             return value
         for key, rest in splits:
             inner = raw.get(key)
+            if isinstance(inner, list) and inner:
+                inner = {"0": inner[0]}
             if isinstance(inner, dict):
                 value = rest(inner)
                 if value is not MISSING:

@@ -168,7 +168,7 @@ class JsonShape(_Model):
     keys: members it must have (`a|b`: one of these); it is looked up by the first. any: of these, one; without
         `keys`, it is looked up by each. values: RE2 expressions that members' texts must contain. All are paths.
     records: the member that holds an array of events.
-    lift, names: see detector.parsing.lifting.
+    lift, names, unpack: see detector.parsing.lifting.
     """
 
     keys: tuple[str, ...] = ()
@@ -177,6 +177,7 @@ class JsonShape(_Model):
     records: str | None = None
     lift: tuple[str, ...] = ()
     names: dict[str, Strings] = {}
+    unpack: tuple[str, ...] = ()
 
 
 class _Common(_Model):

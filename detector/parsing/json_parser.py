@@ -49,7 +49,8 @@ class JsonParser:
         self._keys = tuple(tuple(map(finder, key.split("|"))) for key in shape.keys)
         self._any = tuple(map(finder, shape.any))
         self._values = tuple((finder(path), _contains(expression, path)) for path, expression in shape.values.items())
-        self._lift = Lift(shape.lift, shape.names) if shape.lift or shape.names else None
+        added = shape.lift or shape.names or shape.unpack
+        self._lift = Lift(shape.lift, shape.names, shape.unpack) if added else None
         self._fields = FieldMap(definition.fields)
         self._time = time_map(definition.time)
         self._sources = LogSourceMap(definition.logsources, tables)

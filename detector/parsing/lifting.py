@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from detector.events import JsonValue
+from detector.parsing.json_text import bounded, load
 from detector.parsing.mapping import MISSING, finder
 
 Members = dict[str, JsonValue]
@@ -14,6 +15,8 @@ SELF = "."
 
 _EACH = "*"
 _DEEPEST = 8
+_MAX_DEPTH = 64
+_MAX_MEMBERS = 1_024
 
 # What converters of XML call an element's attributes, its text, and the name of a `<Data Name="…">`.
 _ATTRIBUTES = ("#attributes", "@attributes", "_attributes", "$")
@@ -28,12 +31,14 @@ class Lift:
         the names on its way joined by `_`. Or arrays of named values, which become members likewise. Of equal names the
         first counts. `*` on a path means each member; each element of an array on the way is taken.
     names: name -> paths, the first of which that has a value gets that name, unless something has it already.
+    unpack: texts that are themselves JSON objects, whose members become members of the event as they are.
     """
 
-    __slots__ = ("_names", "_paths", "_spaces")
+    __slots__ = ("_names", "_paths", "_spaces", "_unpack")
 
-    def __init__(self, paths: Iterable[str], names: Mapping[str, Iterable[str]]) -> None:
+    def __init__(self, paths: Iterable[str], names: Mapping[str, Iterable[str]], unpack: Iterable[str] = ()) -> None:
         paths = tuple(paths)
+        self._unpack = tuple(path.split(".") for path in unpack)
         self._spaces = SELF in paths
         self._paths = tuple(path.split(".") for path in paths if path != SELF)
         self._names = tuple((name, tuple(map(finder, found))) for name, found in names.items())
@@ -49,6 +54,11 @@ class Lift:
                     _lift(part, "", added, _DEEPEST)
                 elif isinstance(part, list):
                     _named(part, added)
+        for path in self._unpack:
+            for text in _reach(value, path):
+                if isinstance(text, str) and text[:1] == "{":
+                    inner, _ = bounded(load(text.encode(), _MAX_DEPTH).value, _MAX_DEPTH, _MAX_MEMBERS)
+                    added = {**inner, **added} if isinstance(inner, dict) else added
         added.update(value)
         for name, finders in self._names:
             if name not in added:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from detector.events import Binding, JsonValue, LogSource
@@ -21,6 +22,7 @@ _Step = Callable[[Raw, Ecs], object]
 _Condition = Callable[[Raw, Ecs], bool]
 
 
+@lru_cache(maxsize=4_096)  # many paths end alike, and each is looked up for its parts
 def finder(path: str) -> Find:
     """Looks a path up: the longest literal key first, then dotted segments; `0` is the first element of an array."""
     if "." not in path:

@@ -37,6 +37,7 @@ GONE_AFTER_S = 5.0
 _ATTEMPTS = 3
 _WRITES = 2  # turns of the network until a request is written, so that the answer can come while nobody waits
 _RETRY_S = 0.1
+_REFRESH_S = 1.0
 _TURN_S = 0.05
 _PAUSE_S = 1.0
 
@@ -119,7 +120,8 @@ class Fetches:
     @property
     def reachable(self) -> bool:
         """Whether the last request was answered."""
-        return bool(self._fetcher.reachable)
+        doubted = self._refreshed_at < self._doubt_at < time.monotonic() - _REFRESH_S
+        return bool(self._fetcher.reachable) and not doubted
 
     def position(self, tp: TopicPartition) -> int:
         """The position behind what `next` has given, markers and aborted records included."""

@@ -15,6 +15,8 @@ from detector.parsing.values import SPREADING, TYPES, Convert
 Raw = Mapping[str, JsonValue]
 Ecs = dict[str, JsonValue]
 MISSING: Any = object()
+_MAX_INDEX = 16
+_MAX_CACHED = 4_096
 
 Find = Callable[[Raw], JsonValue]
 """The value at a path, MISSING where there is none."""
@@ -24,7 +26,7 @@ _Condition = Callable[[Raw, Ecs], bool]
 
 @lru_cache(maxsize=4_096)  # many paths end alike, and each is looked up for its parts
 def finder(path: str) -> Find:
-    """Looks a path up: the longest literal key first, then dotted segments; `0` is the first element of an array."""
+    """Looks a path up: the longest literal key first, then dotted segments; a number is an element of an array."""
     if "." not in path:
         return lambda raw: raw.get(path, MISSING)
     parts = path.split(".")
@@ -36,8 +38,8 @@ def finder(path: str) -> Find:
             return value
         for key, rest in splits:
             inner = raw.get(key)
-            if isinstance(inner, list) and inner:
-                inner = {"0": inner[0]}
+            if isinstance(inner, list):
+                inner = {str(index): element for index, element in enumerate(inner[:_MAX_INDEX])}
             if isinstance(inner, dict):
                 value = rest(inner)
                 if value is not MISSING:
@@ -160,7 +162,12 @@ def condition(when: When) -> _Condition:
     def holds(raw: Raw, ecs: Ecs) -> bool:
         for find, values in tests:
             value = find(raw, ecs)
-            if value is MISSING or not (canonical(value) in values or ("*" in values and value is not None)):
+            if value is MISSING:
+                return False
+            if isinstance(value, list):
+                if values.isdisjoint(map(canonical, value)) and not ("*" in values and value):
+                    return False
+            elif not (canonical(value) in values or ("*" in values and value is not None)):
                 return False
         return True
 
@@ -256,14 +263,20 @@ class LogSourceMap:
 
         The setting completes each of them: {product: apache} makes {category: webserver} also {webserver, apache}.
         """
-        # The key takes only values that the table names, so that log text cannot make the cache grow.
+        # The key takes only values that the table names, so that log text cannot make the cache grow; but arrays may
+        # hold many different sets of these.
         key: tuple[object, ...] = (topic,)
         for find, values in self._keys:
             value = find(raw, ecs)
+            if isinstance(value, list):
+                key += ((bool(value), values.intersection(map(canonical, value))),)
+                continue
             text = canonical(value)
             key += (text if text in values else None if value is MISSING or value is None else MISSING,)
         found = self._cache.get(key)
         if found is None:
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
             own = [binding for holds, binding in self._rows if holds(raw, ecs)]
             found = self._cache[key] = completed(_told_apart(own), topic)
         return found

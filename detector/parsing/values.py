@@ -46,6 +46,18 @@ def _last_segment(name: str) -> Convert:
     return convert
 
 
+def _extension(name: str) -> Convert:
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        path = value.partition("?")[0].partition("#")[0] if isinstance(value, str) else ""
+        stem, dot, extension = path.rpartition("/")[2].rpartition(".")
+        if not (stem and dot and extension.isalnum()):
+            return False
+        ecs[name] = extension
+        return True
+
+    return convert
+
+
 def _joined(name: str) -> Convert:
     """A list of texts, as the arguments of a command."""
 
@@ -282,6 +294,7 @@ TYPES: dict[str, Callable[[str], Convert]] = {
     "value": _string,  # as it stands: text of a pattern, any JSON value
     "text": _text,  # a string that is not empty
     "last_segment": _last_segment,  # of a string with slashes: what follows the last
+    "extension": _extension,  # of the file that a URL names
     "joined": _joined,  # a text, or a list of them with spaces between
     "file_name": _file_name,  # of a path, with slashes or backslashes
     "account": _account,  # DOMAIN\name: the name; the domain beside it

@@ -15,7 +15,7 @@ from detector.window import RECORDS, Broken, Window
 
 def reader(bootstrap: str, starts: Mapping[tuple[str, int], int], *, isolate: bool = False, **settings: Any) -> Reader:
     """A reader of a test's topics."""
-    topics = tuple(InputTopic(name=name) for name in sorted({topic for topic, _ in starts}))
+    topics = tuple(InputTopic(name=name) for name in sorted({topic for topic, _ in starts} or {"none"}))
     return Reader(
         Kafka(bootstrap_servers=(bootstrap,)),
         Input(topics=topics, **settings),

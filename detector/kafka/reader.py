@@ -187,7 +187,7 @@ class Reader:
             self._everyone_at = now + _EVERYONE_S
             for tp in self._partitions:
                 self._part(window, tp)
-        self._partitions.append(self._partitions.pop(0))  # another one is first the next time
+        self._partitions = self._partitions[1:] + self._partitions[:1]  # another one is first the next time
         spans = []
         for tp, part in window.parts.items():
             end_offset = self._fetches.end(tp)

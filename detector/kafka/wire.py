@@ -121,7 +121,8 @@ class Fetches:
     def reachable(self) -> bool:
         """Whether the last request was answered."""
         doubted = self._refreshed_at < self._doubt_at < time.monotonic() - _REFRESH_S
-        return bool(self._fetcher.reachable) and not doubted
+        answered = self._fetcher.reachable if self._queues else self._manager.bootstrapped
+        return bool(answered) and not doubted
 
     def position(self, tp: TopicPartition) -> int:
         """The position behind what `next` has given, markers and aborted records included."""

@@ -163,6 +163,19 @@ class TestWindows:
         }
         assert track.ends == {(topic, 0): 1, (topic, 1): 0, (topic, 2): 0}
 
+    def test_no_partitions(self, kafka: Broker) -> None:
+        """A reader without partitions has nothing to say, but knows whether the cluster is there."""
+        source = reader(kafka.bootstrap, {})
+        deadline = time.monotonic() + 10
+        windows = [source.read(0.1, 0)]
+        while not source.reachable and time.monotonic() < deadline:
+            windows.append(source.read(0.1, 0))
+        reachable = source.reachable
+        source.close()
+
+        assert reachable
+        assert [(window.spans, window.records.num_rows) for window in windows] == [((), 0)] * len(windows)
+
     def test_all_partitions_get_their_turn(self, kafka: Broker) -> None:
         """A partition with a long backlog does not keep the others waiting."""
         topic = kafka.topic(partitions=3)

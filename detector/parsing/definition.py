@@ -167,6 +167,7 @@ class JsonShape(_Model):
 
     keys: members it must have (`a|b`: one of these); it is looked up by the first. any: of these, one; without
         `keys`, it is looked up by each. values: RE2 expressions that members' texts must contain. All are paths.
+    priority: of several formats that take an object, the highest wins; then the one that asks for most.
     records: the member that holds an array of events.
     lift, names, unpack: see detector.parsing.lifting.
     """
@@ -174,6 +175,7 @@ class JsonShape(_Model):
     keys: tuple[str, ...] = ()
     any: tuple[str, ...] = ()
     values: dict[str, Pattern] = {}
+    priority: int = 0
     records: str | None = None
     lift: tuple[str, ...] = ()
     names: dict[str, Strings] = {}

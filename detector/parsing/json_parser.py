@@ -19,7 +19,7 @@ class JsonParser:
 
     anchors: members of which an object of this format has one; none: any object may be of it. A path's first member is
         another way to write it.
-    demands: how much it asks of an object.
+    rank: of several that take an object, the highest wins.
     records: the member that holds an array of events.
     """
 
@@ -33,8 +33,8 @@ class JsonParser:
         "_values",
         "anchors",
         "definition",
-        "demands",
         "name",
+        "rank",
         "records",
     )
 
@@ -45,7 +45,7 @@ class JsonParser:
         self.records = shape.records
         paths = shape.keys[0].split("|") if shape.keys else shape.any
         self.anchors = frozenset((*paths, *(path.partition(".")[0] for path in paths)))
-        self.demands = len(shape.keys) + len(shape.values) + bool(shape.any)
+        self.rank = (shape.priority, len(shape.keys) + len(shape.values) + bool(shape.any), self.name)
         self._keys = tuple(tuple(map(finder, key.split("|"))) for key in shape.keys)
         self._any = tuple(map(finder, shape.any))
         self._values = tuple((finder(path), _contains(expression, path)) for path, expression in shape.values.items())

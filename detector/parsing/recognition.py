@@ -61,7 +61,7 @@ class Recognizer:
         ]
         if not candidates:
             return self._fallback
-        return max(candidates, key=lambda parser: (parser.demands, parser.name))
+        return max(candidates, key=lambda parser: parser.rank)
 
     def array(self, value: dict[str, JsonValue]) -> tuple[JsonParser, list[JsonValue]] | None:
         """Parser and elements of an object that is an envelope of events."""

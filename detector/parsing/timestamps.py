@@ -111,8 +111,14 @@ def plausible(us: int, reference_us: int | None) -> bool:
 
 
 def epoch(text: str) -> Instant | None:
-    """The instant of a Unix time: up to 11 digits are seconds (also with a fraction), 14 ms, 17 µs, 20 ns."""
+    """The instant of a Unix time: up to 11 digits are seconds (also with a fraction), 14 ms, 17 µs, 20 ns.
+
+    Behind a fraction, the number that Linux's audit system gives an event may stand: `1715940303.250:1234`.
+    """
     whole, point, fraction = text.partition(".")
+    fraction, colon, serial = fraction.partition(":")
+    if colon and not _digits(serial):
+        return None
     if not _digits(whole) or len(whole) > 20 or (point and not _digits(fraction)):
         return None
     for digits, factor in ((11, 1_000_000), (14, 1_000), (17, 1), (20, 0)):

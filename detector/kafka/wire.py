@@ -60,6 +60,14 @@ class _Fetcher(kafka_fetcher.Fetcher):  # type: ignore[misc]
         self.reachable = False
         super()._handle_fetch_error(*arguments)
 
+    def all_asked(self) -> bool:
+        """Whether every broker that has something to read is being waited for."""
+        pending = self._nodes_with_pending_fetch_requests
+        cluster = self._manager.cluster
+        return bool(pending) and all(
+            cluster.leader_for_partition(tp) in pending for tp in self._subscriptions.fetchable_partitions()
+        )
+
     def answers(self) -> Any:
         """The queue of what has arrived."""
         return self._completed_fetches
@@ -171,6 +179,8 @@ class Fetches:
                 raise _refused(self._bootstrap.exception)
             return
         if self._queued >= self._enough or time.monotonic() < self._send_at or self._refreshed_at < self._doubt_at:
+            return
+        if self._fetcher.all_asked():
             return
         try:
             self._fetcher.maybe_validate_positions()

@@ -92,7 +92,7 @@ def _step(name: str, alternatives: tuple[Alternative, ...]) -> _Step:
 def _way(name: str, alternative: Alternative) -> _Condition:
     holds = condition(alternative.when)
     if alternative.template is not None:
-        return _template(name, alternative.template, holds)
+        return _template(alternative.template, TYPES[alternative.type](name), holds)
     if not alternative.paths:
         constant = alternative.value
 
@@ -132,7 +132,7 @@ def _mapped(meanings: Mapping[str, JsonValue], convert: Convert) -> Convert:
     return mapped
 
 
-def _template(name: str, template: str, holds: _Condition) -> _Condition:
+def _template(template: str, convert: Convert, holds: _Condition) -> _Condition:
     """A text made of several values, which must all be there and not be empty."""
     parts = [(text, _either(path) if path else None) for text, path in template_parts(template)]
 
@@ -147,8 +147,7 @@ def _template(name: str, template: str, holds: _Condition) -> _Condition:
                 if not value:
                     return False
                 filled += value
-        ecs[name] = filled
-        return True
+        return convert(filled, ecs)
 
     return fill
 

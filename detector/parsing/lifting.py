@@ -28,8 +28,9 @@ class Lift:
     """Adds names to a JSON object, and takes none away: what stands at its top keeps its name and value.
 
     paths: objects whose members become members of the event, without the spaces in their names; what lies deeper has
-        the names on its way joined by `_`. Or arrays of named values, which become members likewise. Of equal names the
-        first counts. `*` on a path means each member; each element of an array on the way is taken.
+        the names on its way joined by `_`. Or arrays of such objects, or of named values, which become members
+        likewise. Of equal names the first counts. `*` on a path means each member; of an array on the way, each element
+        is taken.
     names: name -> paths, the first of which that has a value gets that name, unless something has it already.
     unpack: texts that are themselves JSON objects, whose members become members of the event as they are.
     """
@@ -50,15 +51,10 @@ class Lift:
             added = {key.replace(" ", ""): member for key, member in value.items() if " " in key}
         for path in self._paths:
             for part in _reach(value, path):
-                if isinstance(part, dict):
-                    _lift(part, "", added, _DEEPEST)
-                elif isinstance(part, list):
-                    _named(part, added)
+                _add(part, added)
         for path in self._unpack:
             for text in _reach(value, path):
-                if isinstance(text, str) and text[:1] == "{":
-                    inner, _ = bounded(load(text.encode(), _MAX_DEPTH).value, _MAX_DEPTH, _MAX_MEMBERS)
-                    added = {**inner, **added} if isinstance(inner, dict) else added
+                added = _unpacked(text) | added
         added.update(value)
         for name, finders in self._names:
             if name not in added:
@@ -68,6 +64,13 @@ class Lift:
                         added[name] = found
                         break
         return added
+
+
+def _unpacked(text: JsonValue) -> Members:
+    if not (isinstance(text, str) and text[:1] == "{"):
+        return {}
+    inner, _ = bounded(load(text.encode(errors="replace"), _MAX_DEPTH).value, _MAX_DEPTH, _MAX_MEMBERS)
+    return inner if isinstance(inner, dict) else {}
 
 
 def _reach(value: JsonValue, path: Sequence[str]) -> list[JsonValue]:
@@ -80,6 +83,16 @@ def _reach(value: JsonValue, path: Sequence[str]) -> list[JsonValue]:
         else:
             found = [part[key] for part in objects if key in part]
     return found
+
+
+def _add(part: JsonValue, added: Members) -> None:
+    if isinstance(part, dict):
+        _lift(part, "", added, _DEEPEST)
+    elif isinstance(part, list):
+        _named(part, added)
+        for element in part:
+            if isinstance(element, dict) and _name(element) is None:
+                _lift(element, "", added, _DEEPEST)
 
 
 def _lift(value: Members, prefix: str, added: Members, depth: int) -> None:

@@ -13,6 +13,8 @@ from detector.parsing.model import Line
 from detector.parsing.pattern import searched
 from detector.parsing.text import RAW
 
+_PATH = frozenset(".|")
+
 
 class JsonParser:
     """A parser of JSON objects.
@@ -28,6 +30,7 @@ class JsonParser:
         "_fields",
         "_keys",
         "_lift",
+        "_members",
         "_sources",
         "_time",
         "_values",
@@ -46,7 +49,8 @@ class JsonParser:
         paths = shape.keys[0].split("|") if shape.keys else shape.any
         self.anchors = frozenset((*paths, *(path.partition(".")[0] for path in paths)))
         self.rank = (shape.priority, len(shape.keys) + len(shape.values) + bool(shape.any), self.name)
-        self._keys = tuple(tuple(map(finder, key.split("|"))) for key in shape.keys)
+        self._members = frozenset(key for key in shape.keys if not _PATH.intersection(key))
+        self._keys = tuple(tuple(map(finder, key.split("|"))) for key in shape.keys if key not in self._members)
         self._any = tuple(map(finder, shape.any))
         self._values = tuple((finder(path), _contains(expression, path)) for path, expression in shape.values.items())
         added = shape.lift or shape.names or shape.unpack
@@ -57,6 +61,8 @@ class JsonParser:
 
     def takes(self, value: dict[str, JsonValue]) -> bool:
         """Whether an object is of this format."""
+        if not self._members <= value.keys():
+            return False
         for finders in self._keys:
             if not _any_there(finders, value):
                 return False

@@ -97,26 +97,23 @@ def _add(part: JsonValue, added: Members) -> None:
 
 def _lift(value: Members, prefix: str, added: Members, depth: int) -> None:
     for key, member in value.items():
-        if key in _ATTRIBUTES and isinstance(member, dict):
-            if prefix:  # those of the lifted object itself say nothing of the event
-                _lift(member, prefix, added, depth)
-        elif key == "Data" and not prefix and isinstance(member, dict | list):
+        name = prefix + (_plain(key) if " " in key or key[:1] == "@" else key)
+        if key == "Data" and not prefix and isinstance(member, dict | list):
             _data(member, added)
-        elif isinstance(member, dict) and depth:
-            name = prefix + _plain(key)
+        elif not isinstance(member, dict) or not depth:
+            added.setdefault(name, member)
+        elif key not in _ATTRIBUTES:
             text = _text(member)
             if text is not MISSING:
                 added.setdefault(name, text)
                 member = {inner: value for inner, value in member.items() if inner not in _TEXTS}  # noqa: PLW2901
             _lift(member, f"{name}_", added, depth - 1)
-        else:
-            added.setdefault(prefix + _plain(key), member)
+        elif prefix:  # those of the lifted object itself say nothing of the event
+            _lift(member, prefix, added, depth)
 
 
 def _plain(key: str) -> str:
-    if key[:1] == "@":
-        key = key[1:]
-    return key.replace(" ", "") if " " in key else key
+    return key.removeprefix("@").replace(" ", "")
 
 
 def _data(data: JsonValue, added: Members) -> None:

@@ -38,6 +38,8 @@ def finder(path: str) -> Find:
             return value
         for key, rest in splits:
             inner = raw.get(key)
+            if inner is None:
+                continue
             if isinstance(inner, list):
                 inner = {str(index): element for index, element in enumerate(inner[:_MAX_INDEX])}
             if isinstance(inner, dict):

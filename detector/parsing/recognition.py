@@ -59,8 +59,8 @@ class Recognizer:
             for parser in self._anchors[key]
             if parser.takes(value)
         ]
-        if not candidates:
-            return self._fallback
+        if len(candidates) < 2:
+            return candidates[0] if candidates else self._fallback
         return max(candidates, key=lambda parser: parser.rank)
 
     def array(self, value: dict[str, JsonValue]) -> tuple[JsonParser, list[JsonValue]] | None:

@@ -15,7 +15,7 @@ _NAMES = (
 )
 _ENCODED = frozenset(_NAMES.split())
 _ARGUMENTS = "EXECVE"
-_MAX_PAIRS = 4_096
+MAX_PAIRS = 4_096
 _HEX = frozenset("0123456789abcdefABCDEF")
 
 
@@ -33,7 +33,7 @@ def audit_pairs(kind: str, text: str) -> dict[str, str]:
 
 def _read(text: str, fields: dict[str, str], *, arguments: bool) -> None:
     at = 0
-    while (equals := text.find("=", at)) >= 0 and len(fields) < _MAX_PAIRS:
+    while (equals := text.find("=", at)) >= 0 and len(fields) < MAX_PAIRS:
         key = text[text.rfind(" ", at, equals) + 1 or at : equals]
         quote = text[equals + 1 : equals + 2]
         if quote in ('"', "'") and (closing := text.find(quote, equals + 2)) >= 0:

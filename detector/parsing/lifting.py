@@ -14,9 +14,9 @@ SELF = "."
 """The path of the object itself: its members get names without spaces, too."""
 
 _EACH = "*"
-_DEEPEST = 8
-_MAX_DEPTH = 64
-_MAX_MEMBERS = 1_024
+MAX_DEPTH = 8
+_UNPACKED_DEPTH = 64
+_UNPACKED_MEMBERS = 1_024
 
 # What converters of XML call an element's attributes, its text, and the name of a `<Data Name="…">`.
 _ATTRIBUTES = ("#attributes", "@attributes", "_attributes", "$")
@@ -69,7 +69,7 @@ class Lift:
 def _unpacked(text: JsonValue) -> Members:
     if not (isinstance(text, str) and text[:1] == "{"):
         return {}
-    inner, _ = bounded(load(text.encode(errors="replace"), _MAX_DEPTH).value, _MAX_DEPTH, _MAX_MEMBERS)
+    inner, _ = bounded(load(text.encode(errors="replace"), _UNPACKED_DEPTH).value, _UNPACKED_DEPTH, _UNPACKED_MEMBERS)
     return inner if isinstance(inner, dict) else {}
 
 
@@ -87,12 +87,12 @@ def _reach(value: JsonValue, path: Sequence[str]) -> list[JsonValue]:
 
 def _add(part: JsonValue, added: Members) -> None:
     if isinstance(part, dict):
-        _lift(part, "", added, _DEEPEST)
+        _lift(part, "", added, MAX_DEPTH)
     elif isinstance(part, list):
         _named(part, added)
         for element in part:
             if isinstance(element, dict) and _name(element) is None:
-                _lift(element, "", added, _DEEPEST)
+                _lift(element, "", added, MAX_DEPTH)
 
 
 def _lift(value: Members, prefix: str, added: Members, depth: int) -> None:

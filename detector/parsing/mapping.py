@@ -15,7 +15,7 @@ from detector.parsing.values import SPREADING, TYPES, Convert
 Raw = Mapping[str, JsonValue]
 Ecs = dict[str, JsonValue]
 MISSING: Any = object()
-_MAX_INDEX = 16
+MAX_INDEX = 16
 _MAX_CACHED = 4_096
 
 Find = Callable[[Raw], JsonValue]
@@ -41,7 +41,7 @@ def finder(path: str) -> Find:
             if inner is None:
                 continue
             if isinstance(inner, list):
-                inner = {str(index): element for index, element in enumerate(inner[:_MAX_INDEX])}
+                inner = {str(index): element for index, element in enumerate(inner[:MAX_INDEX])}
             if isinstance(inner, dict):
                 value = rest(inner)
                 if value is not MISSING:

@@ -22,10 +22,20 @@ LIMITS_INTERVAL_S = 0.02
 MAX_WAITING_WINDOWS = 4
 """Window results that may wait for the driver before readers stop reading."""
 
+
+class NoPrefetcher:
+    """Stands for the prefetcher of an iterator with `prefetch_batches=0`, which never uses it and never stops it.
+
+    Ray's own keeps a thread for ever for each Dataset that was iterated.
+    """
+
+
 _EXECUTION = "ray.data._internal.execution"
-_CONSTANTS: tuple[tuple[str, str | None, str, float], ...] = (
+_ITERATION = "ray.data._internal.block_batching.iter_batches"
+_REPLACEMENTS: tuple[tuple[str, str | None, str, Any], ...] = (
     (f"{_EXECUTION}.streaming_executor_state", None, "WAIT_FOR_TASK_COMPLETION_TIMEOUT_S", POLL_INTERVAL_S),
     (f"{_EXECUTION}.resource_manager", "ResourceManager", "GLOBAL_LIMITS_UPDATE_INTERVAL_S", LIMITS_INTERVAL_S),
+    (_ITERATION, None, "WaitBlockPrefetcher", NoPrefetcher),
 )
 
 
@@ -38,13 +48,13 @@ class WaitingWindows(BackpressurePolicy):  # type: ignore[misc]
 
 
 def apply(context: DataContext) -> tuple[str, ...]:
-    """Set the constants for this process and the policy for `context`.
+    """Set the constants and replacements for this process and the policy for `context`.
 
     Returns:
         The names of the private parts that this release of Ray no longer has.
     """
     missing = []
-    for module, owner, name, value in _CONSTANTS:
+    for module, owner, name, value in _REPLACEMENTS:
         target: Any = importlib.import_module(module)
         target = getattr(target, owner, None) if owner else target
         if hasattr(target, name):

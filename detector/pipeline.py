@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,10 +22,15 @@ from detector.events import Event, LogSource
 from detector.failpoints import failpoint, poison
 from detector.metrics import DeadLetterReason
 from detector.parsing.registry import Failure, Parsers, ParserSource, compile_parsers
+from detector.sigma.fields import EventView
 from detector.sigma.loading import compile_rules
+from detector.sigma.rule import Rule
 from detector.sigma.ruleset import RuleSet
 from detector.sigma.source import RuleSource
 from detector.window import Broken, Counts, Message, SpanResult, Window, WindowResult
+
+Views = tuple[EventView, ...]
+"""An event through those of its log sources that a rule runs on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class Pipeline:
     def __init__(self, spec: Spec) -> None:
         self.parsers: Parsers = compile_parsers(spec.parsers, limits=spec.limits)
         self.rules: RuleSet = compile_rules(spec.rules, values=spec.values, limits=spec.limits)
+        self.rules.engine.prepare()
         self._topics = {topic.name: topic for topic in spec.topics}
         self._limits = spec.limits
         self._min_severity = spec.min_level.severity
@@ -116,7 +122,8 @@ class Pipeline:
     def _evaluate(self, part: _Part, *, careful: bool = False) -> _Outcome:
         """Parse and detect.
 
-        careful: a rule that raises is left out and its record copied to the dead letters; the other rules run.
+        careful: by the plain evaluator, rule by rule; one that raises is left out and its record copied to the dead
+            letters; the other rules run.
         """
         outcome = _Outcome()
         poison(part.values)
@@ -125,8 +132,9 @@ class Pipeline:
         logsource = LogSource(**topic.logsource.model_dump()) if topic.logsource else None
         parsed = self.parsers.parse(part.records, format=topic.format, logsource=logsource, limits=self._limits)
         parsed_at = time.perf_counter()
-        for event in parsed.events:
-            self._detect(event, part, outcome, careful=careful)
+        for event, matches in zip(parsed.events, self._matches(parsed.events, careful=careful), strict=True):
+            for rule, views in matches:
+                self._report(rule, views, event, part, outcome, careful=careful)
             outcome.counts["events", event.format] += 1
         for failure in parsed.failures:
             outcome.messages.append(part.dead_letter(failure))
@@ -137,36 +145,41 @@ class Pipeline:
         outcome.seconds["detect"] = time.perf_counter() - parsed_at
         return outcome
 
-    def _detect(self, event: Event, part: _Part, outcome: _Outcome, *, careful: bool) -> None:
-        for rule, views in self.rules.bound_to(event):
-            try:
-                if not rule.matches(views):
-                    continue
-                outcome.counts["matches", rule.key] += 1
-                if rule.level.severity < self._min_severity:
-                    continue
-                offset, timestamp_ms, partition = part.coordinates(event.record)
-                message = encode(
-                    rule,
-                    rule.explain(views),
-                    event,
-                    topic=part.topic.name,
-                    partition=partition,
-                    offset=offset,
-                    timestamp_ms=timestamp_ms,
-                    ruleset_sha=self.rules.sha,
-                    detected_at_us=time.time_ns() // 1000,
-                    limits=self._limits,
-                )
-            except Exception as error:
-                if not careful:
-                    raise
-                outcome.counts["errors", "detect"] += 1
-                detail = f"rule {rule.key} ({rule.path}): {_describe(error)}"
-                failure = Failure(event.record, event.ordinal, DeadLetterReason.POISON, detail, None, evaluated=True)
-                outcome.messages.append(part.dead_letter(failure))
-            else:
-                outcome.messages.append(message)
+    def _matches(self, events: Sequence[Event], *, careful: bool) -> Iterable[Iterable[tuple[Rule, Views]]]:
+        """The rules to report of each event; when careful, all that run on it, for nobody asked yet."""
+        if careful:
+            return map(self.rules.bound_to, events)
+        return (((rule, (view,)) for rule, view in matches) for matches in self.rules.matching(events))
+
+    def _report(self, rule: Rule, views: Views, event: Event, part: _Part, outcome: _Outcome, *, careful: bool) -> None:
+        try:
+            if careful and not rule.matches(views):
+                return
+            outcome.counts["matches", rule.key] += 1
+            if rule.level.severity < self._min_severity:
+                return
+            offset, timestamp_ms, partition = part.coordinates(event.record)
+            message = encode(
+                rule,
+                rule.explain(views),
+                event,
+                topic=part.topic.name,
+                partition=partition,
+                offset=offset,
+                timestamp_ms=timestamp_ms,
+                ruleset_sha=self.rules.sha,
+                detected_at_us=time.time_ns() // 1000,
+                limits=self._limits,
+            )
+        except Exception as error:
+            if not careful:
+                raise
+            outcome.counts["errors", "detect"] += 1
+            detail = f"rule {rule.key} ({rule.path}): {_describe(error)}"
+            failure = Failure(event.record, event.ordinal, DeadLetterReason.POISON, detail, None, evaluated=True)
+            outcome.messages.append(part.dead_letter(failure))
+        else:
+            outcome.messages.append(message)
 
     def _poison(self, part: _Part, error: Exception) -> _Outcome:
         """One record on which something raised: without the rule that did, else as a dead letter alone."""

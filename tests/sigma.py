@@ -9,8 +9,10 @@ import orjson
 
 from detector.config import Limits
 from detector.events import Binding, Event, LogSource
+from detector.sigma.engine.program import Options, Program
 from detector.sigma.fields import EventView
 from detector.sigma.loading import RuleSet, compile_rules
+from detector.sigma.nodes import Node
 from detector.sigma.reference import compile_test, explain
 from detector.sigma.rule import Rule
 from detector.sigma.source import RuleSource
@@ -65,11 +67,29 @@ def matches(detection: Mapping[str, Any] | Rule, of: Mapping[str, Any] | Event, 
     tested = detection if isinstance(detection, Rule) else rule(detection, **keys)
     subject = of if isinstance(of, Event) else event(of)
     view = EventView(subject, subject.bindings[0])
-    together = tested.matches((view,))
+    plain = tested.matches((view,))
     alone = compile_test(tested.condition)(EventView(subject, subject.bindings[0]))
     explained = explain(tested.condition, view) is not None
-    assert together == alone == explained
-    return together
+    by_engine = engine_matches(tested.condition, subject)
+    assert plain == alone == explained == by_engine
+    return plain
+
+
+def engine_matches(condition: Node, subject: Event, options: Options = Options()) -> bool:  # noqa: B008 -- frozen
+    """Whether a tree is true of an event through its first log source, by the engine."""
+    return engine_answers([condition], [subject], options)[0][0]
+
+
+def engine_answers(
+    conditions: Sequence[Node],
+    subjects: Sequence[Event],
+    options: Options = Options(),  # noqa: B008 -- frozen
+) -> list[list[bool]]:
+    """Which trees are true of which events, by the engine."""
+    rows = [(subject, subject.bindings[0]) for subject in subjects]
+    matched_rows, matched = Program(conditions, options).run(rows, lambda row: EventView(*rows[row]))
+    pairs = set(zip(matched_rows.tolist(), matched.tolist(), strict=True))
+    return [[(row, number) in pairs for number in range(len(conditions))] for row in range(len(rows))]
 
 
 def asks(item: str, value: Any, of: Any, **keys: Any) -> bool:

@@ -9,11 +9,13 @@ def warm() -> None:
     For the build of an image.
     """
     from detector.config import Config
-    from detector.kafka import warm as kernels
+    from detector.kafka import warm as kafka_kernels
     from detector.pipeline import Pipeline
     from detector.reload import load
+    from detector.sigma.engine import warm as engine_kernels
 
-    kernels.warm(checked=True)
+    kafka_kernels.warm(checked=True)
+    engine_kernels.warm()
     spec, rules = load(Config())
     Pipeline(spec)
     print(f"kernels compiled, {len(rules.rules)} rules and {len(spec.parsers)} parsers loaded")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -32,12 +32,9 @@ _ABSENT = Found(present=False, null=False, values=())
 
 
 class EventView:
-    """An event through one of its log sources; what was looked up or folded once is kept.
+    """An event through one of its log sources; what was looked up or folded once is kept."""
 
-    searches: what searches for several patterns at once found, kept by whoever searched.
-    """
-
-    __slots__ = ("_encoded", "_folded", "_found", "_texts", "binding", "event", "searches")
+    __slots__ = ("_encoded", "_folded", "_found", "_texts", "binding", "event")
 
     def __init__(self, event: Event, binding: Binding) -> None:
         self.event = event
@@ -45,17 +42,13 @@ class EventView:
         self._found: dict[str, Found] = {}
         self._texts: dict[str, tuple[str, ...]] = {}
         self._folded: dict[str, tuple[str, ...]] = {}
-        self._encoded: dict[tuple[str, bool], tuple[bytes, ...]] = {}
-        self.searches: dict[object, frozenset[int]] = {}
+        self._encoded: dict[str, tuple[bytes, ...]] = {}
 
     def found(self, name: str) -> Found:
-        """What the field is: by the log source's alias, else the raw path as it stands, else the ECS name.
-
-        An alias that leads to nothing leaves the field absent: it does not fall through.
-        """
+        """What the field is, see `values_at`."""
         found = self._found.get(name)
         if found is None:
-            found = self._found[name] = _keywords(self.event) if name == KEYWORDS else self._resolve(name)
+            found = self._found[name] = self._find(name)
         return found
 
     def texts(self, name: str) -> tuple[str, ...]:
@@ -72,31 +65,48 @@ class EventView:
             texts = self._folded[name] = tuple(map(fold, self.texts(name)))
         return texts
 
-    def encoded(self, name: str, *, folded: bool = False) -> tuple[bytes, ...]:
-        """The texts, or the folded texts, in UTF-8, for RE2."""
-        texts = self._encoded.get((name, folded))
+    def encoded(self, name: str) -> tuple[bytes, ...]:
+        """The texts in UTF-8, for RE2."""
+        texts = self._encoded.get(name)
         if texts is None:
-            plain = self.folded(name) if folded else self.texts(name)
-            texts = self._encoded[name, folded] = tuple(text.encode(errors="replace") for text in plain)
+            texts = self._encoded[name] = tuple(text.encode(errors="replace") for text in self.texts(name))
         return texts
 
-    def _resolve(self, name: str) -> Found:
-        paths = self.binding.aliases.get(name)
-        if paths is not None:
-            return _gather([value for path in paths for value in self._at(path)])
-        values = _lookup(self.event.raw, name)
-        if not values and name in self.event.ecs:
-            values = [self.event.ecs[name]]
-        return _gather(values)
+    def _find(self, name: str) -> Found:
+        if name == KEYWORDS:
+            return Found(present=True, null=False, values=tuple(keyword_values(self.event)))
+        return _gather(values_at(self.event, self.binding.aliases, name))
 
-    def _at(self, path: str) -> list[JsonValue]:
-        if path.startswith(RAW):
-            return _lookup(self.event.raw, path[len(RAW) :])
-        return [self.event.ecs[path]] if path in self.event.ecs else []
+
+def values_at(event: Event, aliases: Mapping[str, tuple[str, ...]], name: str) -> list[JsonValue]:
+    """What a field name leads to: by the log source's alias, else the raw path as it stands, else the ECS name.
+
+    Arrays are whole. Nothing where the field is absent: an alias does not fall through.
+    """
+    paths = aliases.get(name)
+    if paths is not None:
+        return [value for path in paths for value in _at(event, path)]
+    values = _lookup(event.raw, name)
+    if not values and name in event.ecs:
+        return [event.ecs[name]]
+    return values
+
+
+def keyword_values(event: Event) -> list[JsonValue]:
+    """Where keywords are searched for."""
+    return [event.original.decode(errors="replace")] if event.text else list(_leaves(event.raw.values()))
+
+
+def _at(event: Event, path: str) -> list[JsonValue]:
+    if path.startswith(RAW):
+        return _lookup(event.raw, path[len(RAW) :])
+    return [event.ecs[path]] if path in event.ecs else []
 
 
 def _lookup(raw: Mapping[str, JsonValue], path: str) -> list[JsonValue]:
-    return [raw[path]] if path in raw else list(_descend(raw, path))
+    if path in raw:
+        return [raw[path]]
+    return list(_descend(raw, path)) if "." in path else []
 
 
 def _descend(value: JsonValue, path: str) -> Iterator[JsonValue]:
@@ -131,7 +141,7 @@ def _gather(values: list[JsonValue]) -> Found:
         return _ABSENT
     if all(type(value) is str for value in values):
         return Found(present=True, null=False, values=tuple(values))
-    flat = list(_flatten(values))
+    flat = list(flatten(values))
     return Found(
         present=True,
         null=any(value is None for value in flat),
@@ -139,26 +149,22 @@ def _gather(values: list[JsonValue]) -> Found:
     )
 
 
-def _flatten(values: list[JsonValue]) -> Iterator[JsonValue]:
+def flatten(values: list[JsonValue]) -> Iterator[JsonValue]:
+    """The values, with arrays taken apart, also arrays in arrays."""
     for value in values:
         if isinstance(value, (list, tuple)):
-            yield from _flatten(list(value))
+            yield from flatten(list(value))
         else:
             yield value
 
 
-def _keywords(event: Event) -> Found:
-    if event.text:
-        return Found(present=True, null=False, values=(event.original.decode(errors="replace"),))
-    return Found(present=True, null=False, values=tuple(_leaves(event.raw)))
-
-
-def _leaves(value: JsonValue) -> Iterator[JsonValue]:
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _leaves(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _leaves(item)
-    elif value is not None:
-        yield value
+def _leaves(values: Iterable[JsonValue]) -> Iterator[JsonValue]:
+    for value in values:
+        if type(value) is str:  # most are, and the test for a mapping is slow
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _leaves(value.values())
+        elif isinstance(value, list):
+            yield from _leaves(value)
+        elif value is not None:
+            yield value

@@ -8,7 +8,6 @@ from dataclasses import replace
 from detector.config import Limits
 from detector.documents import Document, DocumentError, read_documents
 from detector.errors import RuleError
-from detector.sigma.bank import RegexBank
 from detector.sigma.checks import Refusal
 from detector.sigma.modifiers import Values, placeholder_values
 from detector.sigma.nodes import And
@@ -29,12 +28,11 @@ def compile_rules(sources: Sequence[RuleSource], *, values: Values | None = None
     rules: dict[str, Rule] = {}
     filters: list[Filter] = []
     refused: list[RuleError] = []
-    bank = RegexBank()
     with placeholder_values(values or {}):
         for source in sources:
             for document in _documents(source, limits, refused):
                 try:
-                    _load(document, source.path, rules, filters, bank)
+                    _load(document, source.path, rules, filters)
                 except Refusal as error:
                     refused.append(_error(error.message, source.path, document.line(*error.path)))
                 except Exception as error:  # noqa: BLE001 -- pySigma on hostile input: it costs one document, no more
@@ -60,7 +58,7 @@ def _decode(text: bytes, largest: int) -> str:
         raise DocumentError("not UTF-8: save the file in UTF-8", text.count(b"\n", 0, error.start) + 1) from None
 
 
-def _load(document: Document, path: str, rules: dict[str, Rule], filters: list[Filter], bank: RegexBank) -> None:
+def _load(document: Document, path: str, rules: dict[str, Rule], filters: list[Filter]) -> None:
     content = document.value
     if not isinstance(content, dict):
         raise Refusal("a rule is a mapping with `title`, `logsource` and `detection`")
@@ -71,7 +69,7 @@ def _load(document: Document, path: str, rules: dict[str, Rule], filters: list[F
     if "filter" in content:
         filters.append(parse_filter(content))
         return
-    rule = parse_rule(content, path, document.number, bank)
+    rule = parse_rule(content, path, document.number)
     if rule.key in rules:
         first = rules[rule.key]
         raise Refusal(f"the id {rule.key} is also that of {first.title!r} in {first.path}: give one a new id", "id")

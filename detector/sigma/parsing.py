@@ -16,7 +16,6 @@ from sigma.rule import SigmaDetection, SigmaDetections, SigmaRule, SigmaRuleBase
 
 from detector.config import Level
 from detector.events import LogSource
-from detector.sigma.bank import RegexBank
 from detector.sigma.checks import MAX_LEAVES, Path, Refusal, check_detection, entity_of, exact_integers
 from detector.sigma.conditions import ConditionError, parse_condition
 from detector.sigma.lowering import LoweringError, lower
@@ -56,7 +55,7 @@ class Filter:
         )
 
 
-def parse_rule(document: Mapping[str, Any], path: str, number: int, bank: RegexBank) -> Rule:
+def parse_rule(document: Mapping[str, Any], path: str, number: int) -> Rule:
     """The rule in a document. Raises Refusal."""
     document = _checked(document, "detection")
     parsed = SigmaRule.from_dict(document, collect_errors=True, policy=_policy())
@@ -85,7 +84,6 @@ def parse_rule(document: Mapping[str, Any], path: str, number: int, bank: RegexB
         path=path,
         document=number,
         condition=_condition(parsed.detection, document, "detection", ""),
-        bank=bank,
     )
 
 

@@ -68,15 +68,6 @@ def any_text_test(patterns: Iterable[Text]) -> TextTest:
     return tests[0] if len(tests) == 1 else lambda text: any(test(text) for test in tests)
 
 
-def inside_literal(pattern: Text) -> str | None:
-    """The literal of a pattern that is one, which may stand anywhere; else None."""
-    match pattern.parts:
-        case (Wildcard.ANY, str(literal), Wildcard.ANY):
-            return literal
-        case _:
-            return None
-
-
 def in_order(text: str, first: str, middle: Sequence[str], last: str) -> bool:
     """Whether a text is `first*middle*…*last`."""
     end = len(text) - len(last)

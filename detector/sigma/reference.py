@@ -5,14 +5,13 @@ A tree becomes a function of an event once, when the rule is loaded; explaining 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
 from detector.events import JsonValue
-from detector.sigma.bank import RegexBank, alternations
 from detector.sigma.fields import EventView
 from detector.sigma.nodes import (
     And,
@@ -30,7 +29,7 @@ from detector.sigma.nodes import (
     Text,
     Wildcard,
 )
-from detector.sigma.patterns import any_text_test, inside_literal, one_regex, regex_test
+from detector.sigma.patterns import any_text_test, regex_test
 from detector.sigma.values import address_of, number_of, time_part
 
 Test = Callable[[EventView], bool]
@@ -66,13 +65,9 @@ class Evidence:
     selection: str
 
 
-def compile_test(node: Node, bank: RegexBank | None = None) -> Test:
-    """The function of a tree. Raises re2.error where RE2 refuses a pattern.
-
-    bank: where expressions and long lists of texts are looked for together with those of other rules; without it, each
-    by itself. It changes no answer.
-    """
-    return _Compiler(bank).compile(node)[1]
+def compile_test(node: Node) -> Test:
+    """The function of a tree. Raises re2.error where RE2 refuses a pattern."""
+    return _compile(node, {})
 
 
 def explain(node: Node, view: EventView) -> tuple[Evidence, ...] | None:
@@ -84,108 +79,24 @@ def explain(node: Node, view: EventView) -> tuple[Evidence, ...] | None:
     return None if evidence is None else tuple(islice(evidence, MAX_EVIDENCE))
 
 
-class _Compiler:
-    """Compiles each node once, however often it stands in the tree; costs are relative, to ask the cheap things first.
-
-    The order changes no answer: nothing that is asked has an effect.
-    """
-
-    __slots__ = ("_bank", "_done")
-
-    def __init__(self, bank: RegexBank | None) -> None:
-        self._bank = bank
-        self._done: dict[int, tuple[int, Test]] = {}
-
-    def compile(self, node: Node) -> tuple[int, Test]:
-        done = self._done.get(id(node))
-        if done is None:
-            done = self._done[id(node)] = self._compile(node)
-        return done
-
-    def _compile(self, node: Node) -> tuple[int, Test]:
-        if isinstance(node, Leaf) and not isinstance(node.matcher, (Text, Regex)):
-            return _COSTS.get(type(node.matcher), 1), _leaf_test(node.field, node.matcher)
-        if isinstance(node, Not):
-            cost, inner = self.compile(node.node)
-            return cost, lambda view: not inner(view)
-        if isinstance(node, And):
-            return _in_order_of_cost(map(self.compile, node.nodes), _all_test)
-        tests: list[tuple[int, Test]] = []
-        grouped: dict[tuple[str, bool], list[Text | Regex]] = {}
-        for child in (node,) if isinstance(node, Leaf) else node.nodes:
-            if isinstance(child, Leaf) and isinstance(child.matcher, (Text, Regex)):
-                folded = isinstance(child.matcher, Text) and not child.matcher.cased
-                grouped.setdefault((child.field, folded), []).append(child.matcher)
-            else:
-                tests.append(self.compile(child))
-        for (field, folded), matchers in grouped.items():
-            tests += self._patterns(field, matchers, folded=folded)
-        return _in_order_of_cost(tests, _any_test)
-
-    def _patterns(self, field: str, matchers: Sequence[Text | Regex], *, folded: bool) -> Iterator[tuple[int, Test]]:
-        """Tests of one field, of which one must be true: of its texts as they are, or folded."""
-        texts = [matcher for matcher in matchers if isinstance(matcher, Text)]
-        regexes = [matcher.pattern for matcher in matchers if isinstance(matcher, Regex)]
-        if self._bank:
-            regexes += [regex for text in texts if (regex := one_regex(text))]
-            texts = [text for text in texts if not one_regex(text)]
-            inside = [literal for text in texts if (literal := inside_literal(text)) is not None]
-            if len(inside) >= _MANY:
-                texts = [text for text in texts if inside_literal(text) is None]
-                yield _REGEX_COST, self._bank.any_test(field, alternations(inside), folded=folded)
-            if regexes:
-                yield _REGEX_COST, self._bank.any_test(field, regexes, folded=folded)
-        else:
-            yield from ((_REGEX_COST, _leaf_test(field, Regex(regex))) for regex in regexes)
-        if texts:
-            yield len(texts), _texts_test(field, texts, folded=folded)
-
-
-_COSTS: dict[type[Matcher], int] = {Compare: 4, Cidr: 4, FieldRef: 4}
-_REGEX_COST = 12
-_MANY = 8
-"""Texts from which on RE2 finds them faster than one by one."""
-
-
-def _in_order_of_cost(
-    tests: Iterable[tuple[int, Test]], combine: Callable[[tuple[Test, ...]], Test]
-) -> tuple[int, Test]:
-    ordered = sorted(tests, key=lambda each: each[0])
-    if len(ordered) == 1:
-        return ordered[0]
-    return sum(cost for cost, _ in ordered), combine(tuple(test for _, test in ordered))
-
-
-def _all_test(tests: tuple[Test, ...]) -> Test:
-    def test(view: EventView) -> bool:
-        for each in tests:  # noqa: SIM110 -- a loop costs half of what all() with a generator does
-            if not each(view):
-                return False
-        return True
-
+def _compile(node: Node, done: dict[int, Test]) -> Test:
+    """Compile a node once, however often it stands in its tree."""
+    test = done.get(id(node))
+    if test is None:
+        test = done[id(node)] = _test(node, done)
     return test
 
 
-def _any_test(tests: tuple[Test, ...]) -> Test:
-    def test(view: EventView) -> bool:
-        for each in tests:  # noqa: SIM110 -- likewise
-            if each(view):
-                return True
-        return False
-
-    return test
-
-
-def _texts_test(field: str, patterns: Sequence[Text], *, folded: bool) -> Test:
-    holds = any_text_test(patterns)
-
-    def test(view: EventView) -> bool:
-        for text in view.folded(field) if folded else view.texts(field):  # noqa: SIM110 -- likewise
-            if holds(text):
-                return True
-        return False
-
-    return test
+def _test(node: Node, done: dict[int, Test]) -> Test:
+    if isinstance(node, Leaf):
+        return _leaf_test(node.field, node.matcher)
+    if isinstance(node, Not):
+        inner = _compile(node.node, done)
+        return lambda view: not inner(view)
+    tests = [_compile(child, done) for child in node.nodes]
+    if isinstance(node, And):
+        return lambda view: all(test(view) for test in tests)
+    return lambda view: any(test(view) for test in tests)
 
 
 def _leaf_test(field: str, matcher: Matcher) -> Test:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from detector.config import Level
 from detector.events import LogSource
-from detector.sigma.bank import RegexBank
 from detector.sigma.fields import EventView
 from detector.sigma.nodes import Node
 from detector.sigma.reference import Evidence, Test, compile_test, explain
@@ -38,7 +37,6 @@ class Rule:
     date, modified: ISO 8601.
     path, document: where it was loaded from; documents count from 1.
     condition: the tree, filters included.
-    bank: shared with the other rules of the set.
     """
 
     key: str
@@ -62,19 +60,16 @@ class Rule:
     path: str
     document: int
     condition: Node
-    bank: RegexBank = field(default_factory=RegexBank, repr=False, compare=False)
-    _test: Test = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_test", compile_test(self.condition, self.bank))
+    _test: list[Test] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def matches(self, views: Sequence[EventView]) -> bool:
-        """Whether the rule is true of an event, seen through any of the log sources that it runs on."""
-        test = self._test
-        for view in views:  # noqa: SIM110 -- this runs for each event and rule, and a loop costs half of any()
-            if test(view):
-                return True
-        return False
+        """Whether the rule is true of an event, seen through any of the log sources that it runs on.
+
+        By the plain evaluator, which is compiled when it is first asked.
+        """
+        if not self._test:
+            self._test.append(compile_test(self.condition))
+        return any(map(self._test[0], views))
 
     def explain(self, views: Sequence[EventView]) -> Match:
         """Why it is. Raises ValueError if it is not."""

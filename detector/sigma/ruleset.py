@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from detector.errors import RuleError
 from detector.events import Event, LogSource
+from detector.sigma.engine import Engine, Matches
 from detector.sigma.fields import EventView
 from detector.sigma.rule import Rule, runs_on
 
@@ -30,6 +31,18 @@ class RuleSet:
     refused: tuple[RuleError, ...]
     sha: str
     _plans: dict[tuple[LogSource, ...], Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _engine: list[Engine] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the rules, made when it is first asked for."""
+        if not self._engine:
+            self._engine.append(Engine(self.rules))
+        return self._engine[0]
+
+    def matching(self, events: Sequence[Event]) -> list[Matches]:
+        """The rules that match each event, by the engine."""
+        return self.engine.matching(events)
 
     def bound_to(self, event: Event) -> Iterator[tuple[Rule, tuple[EventView, ...]]]:
         """The rules that run on an event, each once, with the views to give to `matches` and `explain`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from enum import Enum
 from functools import lru_cache
@@ -33,7 +34,10 @@ def text_of(value: JsonValue) -> str:
         return str(value) if value in _INTEGERS else repr(float(value))
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and int(value) in _INTEGERS else repr(value)
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # deeper than orjson writes, a surrogate alone, or an integer beyond 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def number_of(value: JsonValue) -> int | float | None:

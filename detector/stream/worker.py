@@ -15,9 +15,10 @@ from kafka import TopicPartition
 
 from detector import config
 from detector.failpoints import failpoint
+from detector.kafka import warm as kafka_kernels
 from detector.kafka.reader import Reader
-from detector.kafka.warm import warm
 from detector.pipeline import Pipeline
+from detector.sigma.engine import warm as engine_kernels
 from detector.stream.isolation import Order, isolated
 from detector.stream.tickets import Ticket
 from detector.window import WindowResult, from_row, to_row
@@ -127,7 +128,9 @@ def pipeline(sha: str, tickets: Any) -> Pipeline:
     """The pipeline of that spec, compiled once in this process."""
     found = _pipelines.get(sha)
     if found is None:
-        warm()  # or the first window would wait for the kernels, longer than a reader may be silent
+        # Or the first window would wait for the kernels, longer than a reader may be silent.
+        kafka_kernels.warm()
+        engine_kernels.warm()
         _pipelines.clear()  # a process runs one spec at a time
         found = _pipelines[sha] = Pipeline(ray.get(tickets.spec.remote(sha)))
     return found

@@ -12,7 +12,7 @@ from detector.config import Config, Input, InputTopic, Level, Output, Rules
 from detector.metrics import DeadLetterReason
 from detector.pipeline import Pipeline
 from detector.reload import load
-from detector.sigma.rule import Rule
+from detector.sigma.rule import Match, Rule
 from detector.window import RECORDS, Broken, Message, Span, Window, WindowResult, from_row, merge, to_row
 
 HARMLESS = b'192.0.2.7 - - [24/Nov/2026:08:00:00 +0000] "GET /item/1 HTTP/1.1" 200 12 "-" "Mozilla/5.0"'
@@ -157,14 +157,14 @@ class TestPoison:
         """A rule that raises keeps no other rule from alerting; the record is copied to the dead letters."""
         expected, _ = split(built_in.run(window(ATTACK)))
         broken = headers(expected[0])["rule_id"].decode()
-        matches = Rule.matches
+        explain = Rule.explain
 
-        def fragile(self: Rule, views: object) -> bool:
+        def fragile(self: Rule, views: object) -> Match:
             if self.key == broken:
                 raise RecursionError("too deep")
-            return matches(self, views)  # type: ignore[arg-type]
+            return explain(self, views)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(Rule, "matches", fragile)
+        monkeypatch.setattr(Rule, "explain", fragile)
         result = built_in.run(window(HARMLESS, ATTACK))
         alerts, letters = split(result)
 

@@ -7,14 +7,21 @@ import json
 from functools import lru_cache
 from typing import Any
 
+import pyarrow as pa
+
 from detector.config import Limits
-from detector.events import Binding, Event
+from detector.events import Binding, Event, LogSource
+from detector.parsing.registry import compile_parsers
+from detector.parsing.registry import read_sources as read_parser_sources
+from detector.resources import builtin
 from detector.sigma.fields import EventView
 from detector.sigma.loading import RuleSet, compile_rules
 from detector.sigma.nodes import Regex, leaves
-from detector.sigma.reference import compile_test
-from detector.sigma.source import RuleSource
+from detector.sigma.source import RuleSource, read_sources
+from detector.sigma.testing import RECORD_TIME_MS, read_test
+from detector.window import RECORDS
 from tests.corpora import corpus
+from tests.sigma import engine_answers
 
 RULES = "05_sigma/sigmahq_rules.jsonl.gz"
 REGRESSION = "05_sigma/regression.jsonl"
@@ -117,17 +124,56 @@ class TestRegression:
 
         assert silent == []
 
-    def test_searching_together_changes_nothing(self) -> None:
-        """All rules on the events of some cases: with the bank and by themselves."""
-        rules = loaded().rules
-        alone = [compile_test(rule.condition) for rule in rules]
+    def test_engine_agrees(self) -> None:
+        """All rules that are bound to a case's log source, on its events: by the engine and by the plain evaluator."""
+        rules = loaded()
+        matched = 0
+        for case in regression():
+            (own,) = compile_rules((RuleSource(case["rule_file"], case["rule_yaml"].encode()),), limits=Limits()).rules
+            subjects = events(case, Binding(own.logsource))
 
-        for case in regression()[::6]:
-            binding = Binding(rules[0].logsource)
-            subject = events(case, binding)[0]
-            together_view, alone_view = EventView(subject, binding), EventView(subject, binding)
+            found = [[rule.key for rule, _ in each] for each in rules.matching(subjects)]
 
-            found = {rule.key for rule in rules if rule.matches((together_view,))}
+            assert found == [
+                [rule.key for rule, views in rules.bound_to(subject) if rule.matches(views)] for subject in subjects
+            ]
+            assert all(own.key in each for each in found) or case["expected_match_count"]
+            matched += sum(map(len, found))
 
-            assert found == {rule.key for rule, test in zip(rules, alone, strict=True) if test(alone_view)}
-            assert found
+        assert matched > len(regression())
+
+    def test_engine_agrees_on_any_rule(self) -> None:
+        """All rules on the events of some cases, whatever their log source is."""
+        conditions = [rule.condition for rule in loaded().rules]
+        subjects = [events(case, Binding(LogSource()))[0] for case in regression()[::10]]
+
+        assert engine_answers(conditions, subjects) == [
+            [rule.matches((EventView(subject, subject.bindings[0]),)) for rule in loaded().rules]
+            for subject in subjects
+        ]
+
+
+class TestBuiltIn:
+    """The built-in rules on their samples."""
+
+    def test_engine_agrees(self) -> None:
+        """By the engine as by the plain evaluator."""
+        limits = Limits()
+        rules = compile_rules(read_sources([builtin("sigma")], limits), limits=limits)
+        parsers = compile_parsers(read_parser_sources(), limits=limits)
+        samples = [
+            sample.record for path in {r.path for r in rules.rules} for sample in read_test(path, limits).samples
+        ]
+        rows = [
+            {"span": 0, "offset": row, "timestamp": RECORD_TIME_MS, "key": None, "value": value, "headers": None}
+            for row, value in enumerate(samples)
+        ]
+        records = pa.RecordBatch.from_pylist(rows, schema=RECORDS)
+        subjects = parsers.parse(records, format="auto", logsource=None, limits=limits).events
+
+        found = [[rule.key for rule, _ in each] for each in rules.matching(subjects)]
+
+        assert found == [
+            [rule.key for rule, views in rules.bound_to(subject) if rule.matches(views)] for subject in subjects
+        ]
+        assert {key for each in found for key in each} == {rule.key for rule in rules.rules}

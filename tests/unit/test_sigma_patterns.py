@@ -1,22 +1,18 @@
-"""Patterns against independent definitions of them, alone and many at once."""
+"""Patterns against independent definitions of them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
-import pytest
-import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.sigma import bank as bank_module
-from detector.sigma.bank import RegexBank, alternations, make_find
 from detector.sigma.fields import EventView
 from detector.sigma.nodes import And, Leaf, Node, Not, Or, Regex, Text, Wildcard
 from detector.sigma.patterns import any_text_test, in_order, regex_test
 from detector.sigma.reference import compile_test, explain
-from tests.sigma import asks, event
+from tests.sigma import asks, engine_matches, event
 
 ALPHABET = "ab*?\\.\n"
 TOKENS = {
@@ -75,59 +71,6 @@ class TestWildcards:
         assert any_text_test(map(Text, patterns))(text) == any(test(text) for test in tests)
 
 
-class TestManyAtOnce:
-    """Patterns of a bank against each by itself."""
-
-    @given(st.lists(regexes, min_size=1, max_size=20, unique=True), texts)
-    def test_find(self, patterns: list[str], text: str) -> None:
-        """A set finds just the patterns that are there."""
-        data = text.encode()
-
-        assert sorted(make_find(patterns)(data)) == [n for n, each in enumerate(patterns) if regex_test(each)(data)]
-
-    @given(st.lists(words.filter(bool), min_size=1, max_size=300), texts)
-    def test_alternations(self, literals: list[str], text: str) -> None:
-        """Alternations of literals find one just where one is."""
-        found = any(regex_test(pattern)(text.encode()) for pattern in alternations(literals))
-
-        assert found == any(literal in text for literal in literals)
-
-    @pytest.mark.parametrize("broken", ["memory", "too large", "slow"])
-    def test_falls_back(self, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where a set fails, or is slow, the answer is the same."""
-        patterns = [f"a{n}.*b" for n in range(20)]
-        if broken == "memory":  # RE2 gives nothing then, not even what is in every text
-            monkeypatch.setattr(re2.Set, "Match", lambda self, text: None)
-        elif broken == "too large":
-            monkeypatch.setattr(bank_module, "_SMALL_MEMORY", 1)
-            monkeypatch.setattr(bank_module, "_LARGE_MEMORY", 1)
-        else:
-            monkeypatch.setattr(bank_module, "_CREDIT_NS", 0)
-            monkeypatch.setattr(bank_module, "_NS_PER_TEXT", -1)
-            monkeypatch.setattr(bank_module, "_NS_PER_BYTE", 0)
-        find = make_find(patterns)
-
-        assert [sorted(find(text)) for text in (b"a3b a7 b", b"a1", b"x", b"a19b")] == [[3, 7], [], [], [1, 19]]
-        assert [sorted(find(text)) for text in (b"a3b a7 b", b"a1", b"x", b"a19b")] == [[3, 7], [], [], [1, 19]]
-
-    def test_grows_after_use(self) -> None:
-        """A pattern that is added late is found, too."""
-        bank = RegexBank()
-        first = bank.any_test("f", ["a"], folded=False)
-        assert first(self.view("a"))
-        second = bank.any_test("f", ["b"], folded=False)
-
-        assert [(first(view), second(view)) for view in map(self.view, ("a", "b"))] == [
-            (True, False),
-            (False, True),
-        ]
-
-    @staticmethod
-    def view(value: str) -> EventView:
-        subject = event({"f": value})
-        return EventView(subject, subject.bindings[0])
-
-
 def trees(leaf: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
     """Trees of any shape, with wide nodes, so that the lists that are searched for together are long enough."""
     many = st.lists(leaf, min_size=1, max_size=12).map(tuple)
@@ -184,7 +127,7 @@ class TestTrees:
 
     @given(trees(leaf), st.dictionaries(st.sampled_from(["f", "g"]), values))
     def test_agree(self, node: Node, raw: dict[str, object]) -> None:
-        """With a bank, without, explained, and by definition."""
+        """Compiled, explained, by the engine, and by definition."""
         subject = event(raw)
 
         def view() -> EventView:
@@ -192,6 +135,6 @@ class TestTrees:
 
         expected = naive(node, view())
 
-        assert compile_test(node, RegexBank())(view()) == expected
+        assert engine_matches(node, subject) == expected
         assert compile_test(node)(view()) == expected
         assert (explain(node, view()) is not None) == expected

@@ -1,0 +1,106 @@
+"""The columnar engine: all rules on a window's events at once, with the answers of the plain evaluator.
+
+The string conditions of a log source's rules become atoms; each rule has a witness, a set of atoms of which one must
+be true (`lowering`, `witness`). One pass over the distinct values of a batch finds the witnesses (`grams`), and only
+rules whose witness was found run, as decision code (`code`, `kernels`). What is no comparison of texts is decided by
+the plain evaluator where an answer hangs on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+from detector.events import Event, LogSource
+from detector.sigma.engine.columns import Row
+from detector.sigma.engine.program import ROWS, Options, Program
+from detector.sigma.fields import EventView
+from detector.sigma.rule import Rule, runs_on
+
+__all__ = ["Engine", "Matches", "Options"]
+
+Matches = list[tuple[Rule, EventView]]
+"""Rules that match an event, in the order of the rule set, each with the first log source through which it does."""
+
+_MAX_PROGRAMS = 256
+"""Log sources whose programs are kept; parsers know some dozens."""
+
+
+class Engine:
+    """The rules of a rule set, compiled for each log source when its first event comes."""
+
+    __slots__ = ("_by_rules", "_options", "_programs", "_rules")
+
+    def __init__(self, rules: Sequence[Rule], options: Options = Options()) -> None:  # noqa: B008 -- frozen
+        self._rules = tuple(rules)
+        self._options = options
+        self._programs: dict[LogSource, _Bound | None] = {}
+        self._by_rules: dict[tuple[int, ...], _Bound] = {}
+
+    def prepare(self) -> None:
+        """Compile for the log sources that the rules name, before the first event comes."""
+        for logsource in {rule.logsource for rule in self._rules}:
+            self._bound(logsource)
+
+    def matching(self, events: Sequence[Event]) -> list[Matches]:
+        """The rules that match each event."""
+        found: list[dict[int, tuple[int, EventView]]] = [{} for _ in events]
+        rows: dict[int, tuple[_Bound, list[tuple[int, int]]]] = {}
+        for number, event in enumerate(events):
+            for place, binding in enumerate(event.bindings):
+                bound = self._bound(binding.logsource)
+                if bound is not None:
+                    rows.setdefault(id(bound), (bound, []))[1].append((number, place))
+        for bound, places in rows.values():
+            remaining = iter(places)
+            while batch := list(islice(remaining, ROWS)):
+                self._run(bound, events, batch, found)
+        return [[(self._rules[rule], view) for rule, (_, view) in sorted(each.items())] for each in found]
+
+    def _run(
+        self,
+        bound: _Bound,
+        events: Sequence[Event],
+        batch: list[tuple[int, int]],
+        found: list[dict[int, tuple[int, EventView]]],
+    ) -> None:
+        rows: list[Row] = [(events[number], events[number].bindings[place]) for number, place in batch]
+        views: dict[int, EventView] = {}
+
+        def view(row: int) -> EventView:
+            made = views.get(row)
+            if made is None:
+                made = views[row] = EventView(*rows[row])
+            return made
+
+        matched_rows, matched_rules = bound.program.run(rows, view)
+        for row, local in zip(matched_rows.tolist(), matched_rules.tolist(), strict=True):
+            number, place = batch[row]
+            rule = bound.rules[local]
+            before = found[number].get(rule)
+            if before is None or place < before[0]:
+                found[number][rule] = place, view(row)
+
+    def _bound(self, logsource: LogSource) -> _Bound | None:
+        """The program of a log source, None where no rule runs on it."""
+        if logsource in self._programs:
+            return self._programs[logsource]
+        if len(self._programs) >= _MAX_PROGRAMS:
+            self._programs.clear()
+            self._by_rules.clear()
+        numbers = tuple(number for number, rule in enumerate(self._rules) if runs_on(rule.logsource, logsource))
+        bound = self._by_rules.get(numbers)
+        if bound is None and numbers:
+            bound = self._by_rules[numbers] = _Bound(numbers, self._rules, self._options)
+        self._programs[logsource] = bound
+        return bound
+
+
+class _Bound:
+    """Some rules of a rule set, by their numbers in it, and their program."""
+
+    __slots__ = ("program", "rules")
+
+    def __init__(self, numbers: tuple[int, ...], rules: Sequence[Rule], options: Options) -> None:
+        self.rules = numbers
+        self.program = Program([rules[number].condition for number in numbers], options)

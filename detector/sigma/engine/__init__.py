@@ -22,7 +22,7 @@ __all__ = ["Engine", "Matches", "Options"]
 Matches = list[tuple[Rule, EventView]]
 """Rules that match an event, in the order of the rule set, each with the first log source through which it does."""
 
-_MAX_PROGRAMS = 256
+MAX_PROGRAMS = 256
 """Log sources whose programs are kept; parsers know some dozens."""
 
 
@@ -57,6 +57,11 @@ class Engine:
                 self._run(bound, events, batch, found)
         return [[(self._rules[rule], view) for rule, (_, view) in sorted(each.items())] for each in found]
 
+    def program(self, logsource: LogSource) -> Program | None:
+        """What runs on a log source, None where no rule does."""
+        bound = self._bound(logsource)
+        return bound.program if bound is not None else None
+
     def _run(
         self,
         bound: _Bound,
@@ -85,7 +90,7 @@ class Engine:
         """The program of a log source, None where no rule runs on it."""
         if logsource in self._programs:
             return self._programs[logsource]
-        if len(self._programs) >= _MAX_PROGRAMS:
+        if len(self._programs) >= MAX_PROGRAMS:
             self._programs.clear()
             self._by_rules.clear()
         numbers = tuple(number for number, rule in enumerate(self._rules) if runs_on(rule.logsource, logsource))

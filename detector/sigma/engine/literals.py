@@ -180,6 +180,7 @@ class _Parser:
                     if char not in "imsU-":
                         raise _NotUnderstoodError
                 if char == ")":
+                    self._refuse_quantifier()
                     return _EMPTY
         self._depth += 1
         if self._depth > _MAX_DEPTH:
@@ -190,6 +191,11 @@ class _Parser:
             raise _NotUnderstoodError
         return piece
 
+    def _refuse_quantifier(self) -> None:
+        """Behind what is no item, a quantifier repeats what is before it."""
+        if self._peek() in tuple("*+?{"):
+            raise _NotUnderstoodError
+
     def _escape(self) -> _Piece:
         char = self._peek()
         if char and char in _ANCHORS:
@@ -199,8 +205,8 @@ class _Parser:
             end = self._pattern.find("\\E", self._at)
             quoted = self._pattern[self._at + 1 : end if end >= 0 else None]
             self._at = end + 2 if end >= 0 else len(self._pattern)
-            # A quantifier behind it repeats its last character only.
-            return _concatenation([_literal(each) for each in quoted]) if self._peek() not in "*+?{" else _ANYTHING
+            self._refuse_quantifier()
+            return _literal(quoted)
         if char and char in _CLASSES:
             self._at += 1
             return _Piece(1, frozenset(_CLASSES[char]))

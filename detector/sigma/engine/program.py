@@ -38,7 +38,10 @@ class Options:
 
 
 class Program:
-    """The rules that run on the events of one log source."""
+    """The rules that run on the events of one log source.
+
+    fields, columns: what `gather` takes.
+    """
 
     def __init__(self, conditions: Sequence[Node], options: Options = Options()) -> None:
         words = Vocabulary()
@@ -55,8 +58,8 @@ class Program:
         self._entries = np.array([coder.add(tree) for tree in trees], np.int32)
         self._operations = np.array(coder.operations, np.int32).reshape(-1, 4)
         self._pairs = np.array(list(words.pairs), np.int32).reshape(-1, 2)
-        self._fields = tuple(words.fields)
-        self._columns = tuple(words.columns)
+        self.fields = tuple(words.fields)
+        self.columns = tuple(words.columns)
         self._leaves = tuple(LeafTest(name, matcher) for name, matcher in words.leaves)
         self._index = grams.build(atoms, used, len(words.columns), counts)
         self._kinds = np.array([atom.kind for atom in atoms], np.uint8)
@@ -80,7 +83,7 @@ class Program:
 
     def run(self, rows: Sequence[Row], view: View) -> tuple[np.ndarray, np.ndarray]:
         """The pairs of row and rule that match, by their numbers; in the order of the rows."""
-        columns = gather(rows, self._fields, self._columns)
+        columns = gather(rows, self.fields, self.columns)
         hits, hit_end = self.scan(columns)
         pair_rows, pair_rules = self.candidates(columns, hits, hit_end)
         pcs = self._entries[pair_rules]

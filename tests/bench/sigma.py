@@ -1,0 +1,234 @@
+"""Rules on events on one core: JSON texts or log lines in, matches out; parsing counts, loading rules does not.
+
+Figures are of processor time, so that neighbours on the machine count little; each is the median of several runs, in
+turn with RSigma (https://crates.io/crates/rsigma) where `rsigma` is on the PATH.
+- windows: SigmaHQ's rules for process creation on Windows, 1.5 KB events of Sysmon. `engine_per_second`: of the rules
+  alone, on parsed events. `ratio`: to RSigma; `differences`: sum over the rules of how far the matches are apart.
+- web: SigmaHQ's rules for web servers, on access-log lines.
+- plain_ratio: to the plain evaluator, rule by rule; the first events are compared with it, `plain_differences`.
+- scaling: rules of the windows lane to events per second of the rules alone.
+- candidates_p95: share of the windows lane's rules that run on an event, the 95th percentile.
+- compile_seconds: loading those rules, and compiling them for the engine.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from statistics import median
+from time import process_time
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from detector.config import Limits
+from detector.demo.generator import access_lines
+from detector.events import Event
+from detector.parsing.registry import compile_parsers, read_sources
+from detector.sigma.engine.columns import gather
+from detector.sigma.engine.warm import warm
+from detector.sigma.loading import compile_rules
+from detector.sigma.ruleset import RuleSet
+from detector.sigma.source import RuleSource
+from detector.window import RECORDS
+from tests.bench.processes import sysmon_events
+from tests.bench.quality import CORPORA
+
+Figures = dict[str, Any]
+
+_LIMITS = Limits()
+_START_US = 1_717_200_000_000_000
+_WINDOW = 2_000
+"""Records that are parsed and matched at once."""
+_SCALING = (1, 10, 100, 1_000)
+
+
+def run(*, short: bool) -> Figures:
+    """Measure; `short`: fewer events, and once."""
+    count, runs = (4_000, 1) if short else (200_000, 5)
+    warm()
+    windows = _sources(b"category: process_creation", b"product: windows")
+    events = list(sysmon_events(count))
+    figures: Figures = {"windows": _lane(windows, events, runs, rsigma=True)}
+    figures["web"] = _lane(
+        _sources(b"category: webserver"), list(access_lines(count, 1, _START_US)), runs, rsigma=False
+    )
+    return figures | _engine(windows, events[: count // 10])
+
+
+def _lane(sources: Sequence[RuleSource], records: list[bytes], runs: int, *, rsigma: bool) -> Figures:
+    rules = compile_rules(sources, limits=_LIMITS)
+    rules.engine.prepare()
+    lane = _Lane(rules, records)
+    lane.run()
+    ours, theirs = [], []
+    rival = _Rival(sources, records) if rsigma and shutil.which("rsigma") else None
+    for _ in range(runs):
+        ours.append(_seconds(lane.run))
+        if rival:
+            theirs.append(rival.run())
+    figures: Figures = {
+        "rules": len(rules.rules),
+        "events": len(records),
+        "bytes_per_event": sum(map(len, records)) // len(records),
+        "matches": lane.matches.total(),
+        "events_per_second": round(len(records) / median(ours)),
+        "engine_per_second": round(len(records) / lane.engine_seconds),
+    }
+    if rival:
+        figures["rsigma_per_second"] = round(len(records) / median(theirs))
+        figures["ratio"] = round(median(theirs) / median(ours), 2)
+        figures["differences"] = sum(
+            abs(lane.matches[key] - rival.matches[key]) for key in lane.matches.keys() | rival.matches.keys()
+        )
+    elif rsigma:
+        print("  no rsigma on the PATH: compared with the plain evaluator only", file=sys.stderr)
+    return figures | _plain(rules, lane.parse(records[:500]))
+
+
+class _Lane:
+    """Records through the parsers and the engine."""
+
+    def __init__(self, rules: RuleSet, records: list[bytes]) -> None:
+        self._rules = rules
+        self._batches = [_batch(records[start : start + _WINDOW]) for start in range(0, len(records), _WINDOW)]
+        self._parsers = compile_parsers(read_sources(), limits=_LIMITS)
+        self.matches: Counter[str] = Counter()
+        self.engine_seconds = 0.0
+
+    def parse(self, records: list[bytes]) -> list[Event]:
+        return self._parse(_batch(records))
+
+    def run(self) -> None:
+        """Once through all."""
+        self.matches.clear()
+        self.engine_seconds = 0.0
+        for batch in self._batches:
+            events = self._parse(batch)
+            started = process_time()
+            found = self._rules.matching(events)
+            self.engine_seconds += process_time() - started
+            self.matches.update(rule.key for each in found for rule, _ in each)
+
+    def _parse(self, batch: pa.RecordBatch) -> list[Event]:
+        return self._parsers.parse(batch, format="auto", logsource=None, limits=_LIMITS).events
+
+
+class _Rival:
+    """RSigma on the same rules and events; what it takes for a single event is subtracted."""
+
+    def __init__(self, sources: Sequence[RuleSource], records: list[bytes]) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        folder = Path(self._folder.name)
+        (folder / "rules").mkdir()
+        for number, source in enumerate(sources):
+            (folder / "rules" / f"{number}.yml").write_bytes(source.text)
+        (folder / "all").write_bytes(b"\n".join(records) + b"\n")
+        (folder / "one").write_bytes(records[0] + b"\n")
+        self.matches: Counter[str] = Counter()
+
+    def run(self) -> float:
+        """Seconds of processor time for the events."""
+        loading = self._eval("one")
+        seconds = self._eval("all") - loading
+        with (Path(self._folder.name) / "found").open("rb") as file:
+            self.matches = Counter(_rule_id(json.loads(line)) for line in file)
+        return seconds
+
+    def _eval(self, events: str) -> float:
+        folder = Path(self._folder.name)
+        command = ["rsigma", "engine", "eval", "-r", str(folder / "rules"), "-e", f"@{folder / events}", "-q"]
+        before = _children_seconds()
+        with (folder / "found").open("wb") as found:
+            subprocess.run(command, stdout=found, stderr=subprocess.DEVNULL, check=True)
+        return _children_seconds() - before
+
+
+def _rule_id(match: dict[str, Any]) -> str:
+    return str(match.get("rule_id") or match.get("id") or match.get("rule", {}).get("id"))
+
+
+def _plain(rules: RuleSet, events: list[Event]) -> Figures:
+    """The first events by the plain evaluator, too."""
+    found: list[list[str]] = []
+    fast: list[list[str]] = []
+
+    def plainly() -> None:
+        found.extend([rule.key for rule, views in rules.bound_to(event) if rule.matches(views)] for event in events)
+
+    def by_engine() -> None:
+        fast.extend([rule.key for rule, _ in each] for each in rules.matching(events))
+
+    for rule in rules.rules:
+        rule.matches(())  # compiled
+    slow = _seconds(plainly)
+    return {
+        "plain_ratio": round(slow / max(_seconds(by_engine), 1e-9), 1),
+        "plain_differences": sum(one != other for one, other in zip(found, fast, strict=True)),
+    }
+
+
+def _engine(sources: Sequence[RuleSource], records: list[bytes]) -> Figures:
+    """The engine alone: by the number of rules, and what compiling takes."""
+    events = _Lane(compile_rules((), limits=_LIMITS), []).parse(records)
+    scaling: dict[str, int] = {}
+    for count in (*_SCALING, len(sources)):
+        rules = compile_rules(sources[:: max(len(sources) // count, 1)][:count], limits=_LIMITS)
+        rules.matching(events[:1])
+        taken = median(_seconds(lambda: rules.matching(events)) for _ in range(3))  # noqa: B023
+        scaling[str(count)] = round(len(events) / taken)
+    load = _seconds(lambda: compile_rules(sources, limits=_LIMITS))
+    rules = compile_rules(sources, limits=_LIMITS)
+    prepare = _seconds(rules.engine.prepare)
+    return {
+        "scaling": scaling,
+        "compile_seconds": {"load": round(load, 2), "engine": round(prepare, 2)},
+        "candidates_p95": _candidates(rules, events),
+    }
+
+
+def _candidates(rules: RuleSet, events: list[Event]) -> float:
+    """Share of the rules that run on an event, the 95th percentile."""
+    binding = next(binding for binding in events[0].bindings if binding.logsource.category == "process_creation")
+    program = rules.engine.program(binding.logsource)
+    assert program is not None
+    columns = gather([(event, binding) for event in events], program.fields, program.columns)
+    rows, _ = program.candidates(columns, *program.scan(columns))
+    shares = np.bincount(rows, minlength=len(events)) / len(rules.rules)
+    return round(float(np.percentile(shares, 95)), 4)
+
+
+def _sources(*wanted: bytes) -> list[RuleSource]:
+    if not CORPORA.is_dir():
+        raise SystemExit(f"no corpora at {CORPORA}")
+    with gzip.open(CORPORA / "05_sigma/sigmahq_rules.jsonl.gz", "rt") as file:
+        rules = (RuleSource(rule["path"], rule["yaml"].encode()) for rule in map(json.loads, file))
+        return [rule for rule in rules if all(each in rule.text for each in wanted)]
+
+
+def _batch(values: Iterable[bytes]) -> pa.RecordBatch:
+    rows = [
+        {"span": 0, "offset": row, "timestamp": _START_US // 1000, "key": None, "value": value, "headers": None}
+        for row, value in enumerate(values)
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema=RECORDS)
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    started = process_time()
+    function()
+    return process_time() - started
+
+
+def _children_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

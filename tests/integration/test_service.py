@@ -16,6 +16,7 @@ import detector.stream  # noqa: F401 -- the token by which a cluster of ours kno
 from detector.kafka.local import LocalKafka
 from tests.conftest import Broker
 from tests.harness.load import alerting_line, token, unparseable_line
+from tests.harness.processes import kill
 from tests.harness.service import ServiceProcess
 from tests.harness.topics import Topics
 from tests.harness.watch import Seen, Watcher
@@ -168,14 +169,13 @@ class TestService:
         """Whichever process of Ray's workers is killed, the service goes on where it was."""
         failures = world.service.metric("detector_epochs_total")
         workers = world.service.workers()
-        marks = []
 
         for worker in workers:
-            worker.kill()
-            marks.append(world.attack())
+            kill([worker])
+            marked = world.attack()
+            assert world.seen(marked, 40), f"after the death of {worker}"
 
         assert len(workers) >= 3, "two readers and the holder of the tickets"
-        assert all(world.seen(marked) for marked in marks)
         assert world.service.metric("detector_epochs_total") > failures
 
     def test_log_without_records(self, world: World) -> None:

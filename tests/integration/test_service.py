@@ -241,11 +241,11 @@ class TestLife:
             for partition, mark in enumerate(marks):
                 send(kafka.bootstrap, topics.logs, [alerting_line(mark, int(time.time()))], partition)
             seen = [watcher.wait_for(lambda seen, mark=mark: seen.token == mark, 30) for mark in marks]  # type: ignore[misc]
-            children = {process.pid for process in psutil.Process().children(recursive=True)}
-            nodes_at_work = {
+            raylets = {node.all_processes["raylet"][0].process.pid for node in nodes.list_all_nodes()}
+            at_work = {
                 process.info["ppid"]
                 for process in psutil.process_iter(["ppid", "cmdline"])
-                if process.info["ppid"] in children and (process.info["cmdline"] or [""])[0].startswith("ray::Read")
+                if (process.info["cmdline"] or [""])[0].startswith("ray::Read")
             }
         finally:
             watcher.close()
@@ -253,4 +253,5 @@ class TestLife:
             nodes.shutdown()
 
         assert all(seen)
-        assert len(nodes_at_work) == 2
+        assert len(raylets) == 2
+        assert raylets <= at_work

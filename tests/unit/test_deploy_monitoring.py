@@ -130,7 +130,7 @@ class TestPromtool:
     def promtool(self) -> str:
         path = shutil.which("promtool")
         if not path:
-            assert not os.environ.get("DETECTOR_REQUIRE_PROMTOOL")
+            assert not os.environ.get("REQUIRE_PROMTOOL")
             pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
         return path
 

@@ -21,6 +21,7 @@ from detector.kafka.delivery import Delivery, Progress
 from detector.kafka.group import Change, Group
 from detector.metrics import EpochEnd, Phase
 from detector.reload import Reloader
+from detector.stream import memory
 from detector.stream.epoch import Epoch, Streamer
 from detector.stream.positions import Positions
 from detector.stream.worker import Row
@@ -201,6 +202,7 @@ class Driver:
         if self._epoch is not None:
             self._epoch.close()
             self._epoch = None
+            memory.give_back()
             self._epoch_end = time.monotonic()
             metrics.epochs.labels(reason).inc()
 

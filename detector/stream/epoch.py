@@ -32,7 +32,7 @@ from detector import metrics
 from detector.config import Config
 from detector.errors import DeliveryError, DetectorError
 from detector.pipeline import Spec
-from detector.stream import internals
+from detector.stream import internals, memory
 from detector.stream.cluster import SPARES
 from detector.stream.tickets import Tickets
 from detector.stream.worker import ReaderTask, Row, evaluate, read, unpack, warm_process
@@ -105,6 +105,7 @@ class Streamer:
                     f"Ray did not start {self._processes} processes within {_WARM_S:.0f} s; does the cluster have "
                     "that many free CPUs (input.readers)?"
                 )
+        memory.settle()
 
     def warm_spare(self, spec: Spec) -> None:
         """Have a warm process again, in place of one that died."""

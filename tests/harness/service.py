@@ -94,8 +94,8 @@ class ServiceProcess:
 
         Raises AssertionError if the page cannot be had or there is no such metric.
         """
-        page = self.get("/metrics")
-        assert page is not None, "no /metrics"
+        page = self.get("/metrics") or self.get("/metrics")  # once more: a busy machine may take longer than it should
+        assert page is not None, f"no /metrics; the log of the service ends:\n{self.tail()}"
         samples = [
             sample.value
             for family in text_string_to_metric_families(page)

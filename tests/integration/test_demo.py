@@ -105,7 +105,9 @@ class TestDemo:
         with subprocess.Popen(
             command("--for", "0"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as demo:
-            time.sleep(8)
+            deadline = time.monotonic() + 60
+            while len(marked()) < 3 and time.monotonic() < deadline:
+                time.sleep(0.2)
             running = len(marked())
             demo.send_signal(number)
             code = demo.wait(30)

@@ -16,7 +16,7 @@ from detector.metrics import DeadLetterReason
 from detector.pipeline import Spec
 from detector.reload import load
 from detector.stream import cluster, internals
-from detector.stream.epoch import STALL_S, Epoch, EpochError, Streamer, dataset, share
+from detector.stream.epoch import Epoch, EpochError, Streamer, dataset, share
 from detector.stream.positions import Positions
 from detector.stream.worker import Row
 from detector.window import Message
@@ -131,7 +131,7 @@ class TestEpoch:
         epoch.close()
 
         assert len(times) == 4
-        assert max(after - before for before, after in pairwise(times)) < STALL_S / 2
+        assert max(after - before for before, after in pairwise(times)) < 2.0
 
     def test_ends_by_ticket(self, kafka: Broker) -> None:
         """Readers return by themselves when their ticket is withdrawn, and the next epoch goes on where they were."""
@@ -207,7 +207,7 @@ class TestFailure:
         run.follow(epoch, {0: 150})
         epoch.close()
 
-        assert seen < STALL_S / 2, "found by the silence, not by the death"
+        assert seen < 1.0
         assert run.consumed == 150
 
     def test_unknown_offset(self, kafka: Broker) -> None:

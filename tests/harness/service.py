@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +110,18 @@ class ServiceProcess:
         return marked(self._mark)
 
     def workers(self) -> list[psutil.Process]:
-        """Ray workers that are at work on a task of Ray Data."""
+        """Ray's workers: readers, spare ones, actors. Not the agents of its node, with which the node dies."""
+        return self._titled(lambda title: title.startswith("ray::") and not title.endswith("Agent"))
+
+    def agents(self) -> list[psutil.Process]:
+        """The agents of Ray's node that have given themselves their names, which takes them a while."""
+        return self._titled(lambda title: title.startswith("ray::") and title.endswith("Agent"))
+
+    def _titled(self, wanted: Callable[[str], bool]) -> list[psutil.Process]:
         found = []
         for process in self.processes():
             try:
-                if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::"):
+                if wanted((process.cmdline() or [""])[0].strip()):
                     found.append(process)
             except psutil.Error:
                 continue

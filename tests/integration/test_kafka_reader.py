@@ -128,7 +128,7 @@ class TestWindows:
         """A window keeps to its number of records and bytes, except for a single batch that is larger."""
         topic = kafka.topic()
         for begin in range(0, 3_000, 100):
-            produce(kafka.bootstrap, topic, plain(LINES[begin : begin + 100]), **{"linger.ms": 500})
+            produce(kafka.bootstrap, topic, plain(LINES[begin : begin + 100]), **{"linger.ms": 5_000})
         by_records = read_all(kafka.bootstrap, topic, 3_000, max_window_records=250)
         by_bytes = read_all(kafka.bootstrap, topic, 3_000, max_window_bytes=1 << 16)
         tiny = read_all(kafka.bootstrap, topic, 3_000, max_window_records=1)

@@ -206,6 +206,24 @@ class TestLife:
         assert left
         assert topics.uncommitted() == 0
 
+    def test_node_dies(self, kafka: Broker, tmp_path: Path) -> None:
+        """Without its Ray node the service ends, not with code 0, so that whoever watches over it starts it anew."""
+        topics = Topics.create(kafka.bootstrap)
+        service = ServiceProcess(tmp_path, kafka.bootstrap, topics.settings(input={"readers": 1}))
+        try:
+            service.start()
+            service.wait_ready()
+            named = wait(lambda: bool(service.agents()), 60)
+            kill(service.agents())
+            ended = wait(lambda: not service.alive(), 60)
+        finally:
+            service.close()
+
+        assert named
+        assert ended
+        assert service.process is not None
+        assert service.process.returncode != 0
+
     def test_missing_topic(self, kafka: Broker, tmp_path: Path) -> None:
         """A topic that is not there is a clear error at the start, with its own exit code."""
         topics = Topics.create(kafka.bootstrap)

@@ -76,11 +76,6 @@ class Program:
         self._rules = np.array([rule for rules in rules_of for rule in rules], np.int32)
         self._always = np.array([rule for rule, each in enumerate(found) if each is None], np.int32)
 
-    @property
-    def unwitnessed(self) -> int:
-        """Number of rules that run on every event."""
-        return len(self._always)
-
     def run(self, rows: Sequence[Row], view: View) -> tuple[np.ndarray, np.ndarray]:
         """The pairs of row and rule that match, by their numbers; in the order of the rows."""
         columns = gather(rows, self.fields, self.columns)

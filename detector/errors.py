@@ -21,15 +21,16 @@ class ConfigError(DetectorError):
 class RuleError(DetectorError):
     """A rule, filter or rule test cannot be loaded; `where` is `file:line` or `file`.
 
-    The other rules of the set run without it.
+    The other rules of the set run without it. `code` is that of `detector rules check` (`docs/rule-checks.md`).
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, *, where: str) -> None:
+    def __init__(self, message: str, *, where: str, code: str = "") -> None:
         super().__init__(f"{where}: {message}")
         self.message = message
         self.where = where
+        self.code = code
 
 
 class ParserError(DetectorError):

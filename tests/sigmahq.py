@@ -22,16 +22,21 @@ LATER_MS = 1_790_000_000_000
 
 
 @lru_cache
+def sources() -> tuple[RuleSource, ...]:
+    """All rules of SigmaHQ."""
+    with gzip.open(corpus("05_sigma/sigmahq_rules.jsonl.gz"), "rt") as file:
+        return tuple(RuleSource(rule["path"], rule["yaml"].encode()) for rule in map(json.loads, file))
+
+
+@lru_cache
 def pipeline() -> Pipeline:
     """The built-in parsers, and all rules of SigmaHQ."""
-    with gzip.open(corpus("05_sigma/sigmahq_rules.jsonl.gz"), "rt") as file:
-        rules = tuple(RuleSource(rule["path"], rule["yaml"].encode()) for rule in map(json.loads, file))
     return Pipeline(
         Spec(
             topics=(InputTopic(name="logs"),),
             limits=Limits(),
             min_level=Level.INFORMATIONAL,
-            rules=rules,
+            rules=sources(),
             parsers=read_sources(),
             values={},
             sha="",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from detector.events import Event, JsonValue, LogSource
+from detector.events import Binding, Event, JsonValue, LogSource
 from detector.parsing.definition import JsonDefinition
 from detector.parsing.lifting import Lift
 from detector.parsing.mapping import MISSING, Ecs, FieldMap, Find, LogSourceMap, finder, time_map
@@ -58,6 +58,11 @@ class JsonParser:
         self._fields = FieldMap(definition.fields)
         self._time = time_map(definition.time)
         self._sources = LogSourceMap(definition.logsources, tables)
+
+    @property
+    def declared(self) -> tuple[Binding, ...]:
+        """The log sources that its events can have."""
+        return self._sources.declared
 
     def takes(self, value: dict[str, JsonValue]) -> bool:
         """Whether an object is of this format."""

@@ -259,6 +259,11 @@ class LogSourceMap:
         self._keys = tuple((_either(path), frozenset(values)) for path, values in interesting.items())
         self._cache: dict[tuple[object, ...], tuple[Binding, ...]] = {}
 
+    @property
+    def declared(self) -> tuple[Binding, ...]:
+        """The log sources of all rows, in their order."""
+        return tuple(binding for _, binding in self._rows)
+
     def bindings(self, raw: Raw, ecs: Ecs, topic: LogSource | None) -> tuple[Binding, ...]:
         """The log sources that the fields make the event be, and those that the topic's setting adds.
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from detector.config import Limits
 from detector.errors import ConfigError, ParserError
-from detector.events import LogSource
+from detector.events import Binding, LogSource
 from detector.parsing.batch import Batch
 from detector.parsing.definition import (
     AliasTables,
@@ -99,6 +99,11 @@ class Parsers:
     def definitions(self) -> Mapping[str, TextDefinition | JsonDefinition]:
         """The definitions of the formats, by name."""
         return {name: parser.definition for name, parser in self._parsers.items()}
+
+    @property
+    def bindings(self) -> Mapping[str, tuple[Binding, ...]]:
+        """The log sources that events of each format can have, with their names of fields."""
+        return {name: parser.declared for name, parser in self._parsers.items()}
 
     @property
     def programs(self) -> tuple[ProgramDefinition, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import re2
 
-from detector.events import Event, LogSource
+from detector.events import Binding, Event, LogSource
 from detector.parsing.audit import audit_pairs
 from detector.parsing.definition import ProgramDefinition, TextDefinition
 from detector.parsing.mapping import Ecs, FieldMap, LogSourceMap, check_groups, time_map
@@ -126,6 +126,11 @@ class TextParser:
         for parser in {id(parser): parser for parser in self._programs.values()}.values():
             if both := parser.groups & groups:
                 raise DefinitionError(f"groups {sorted(both)} are also groups of {parser.name}", "pattern")
+
+    @property
+    def declared(self) -> tuple[Binding, ...]:
+        """The log sources that its events can have."""
+        return self._sources.declared
 
     def parse(self, lines: Sequence[Line], topic: LogSource | None, unparsed: Unparsed) -> list[Event]:
         """The events of lines that the pattern takes; `unparsed` is told of the others."""

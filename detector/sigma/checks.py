@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from sigma.modifiers import modifier_mapping
+
+from detector.sigma.nearest import nearest
 
 MAX_LEAVES = 50_000
 """Comparisons that a rule may make of one event, each as often as its condition asks for it."""
@@ -29,18 +30,33 @@ _TEXT = {
 }
 _NUMBER = {"lt", "lte", "gt", "gte", "minute", "hour", "day", "week", "month", "year"}
 _EXACT = 2**53
-_RESERVED = ("condition", "rules")
+RESERVED = ("condition", "rules")
+"""Keys of a detection that are no selections."""
 
 Path = tuple[str | int, ...]
 
 
 class Refusal(Exception):  # noqa: N818 -- an outcome, not a fault: it becomes a RuleError where the file is known
-    """A document is refused; `path` leads to the part of it that is at fault."""
+    """A document is refused; `path` leads to the part of it that is at fault.
 
-    def __init__(self, message: str, *path: str | int) -> None:
+    code: that of `detector rules check`; without one, the part of the document says which.
+    """
+
+    def __init__(self, message: str, *path: str | int, code: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.path: Path = path
+        self.code = code or _code(path)
+
+
+def _code(path: Path) -> str:
+    if not path:
+        return "S001"
+    if path[0] == "logsource":
+        return "S002"
+    if path[0] not in ("detection", "filter"):
+        return "S003"
+    return "S004" if path[1:] in ((), ("condition",), ("rules",)) else "S005"
 
 
 def check_detection(detection: Any, section: str) -> None:
@@ -54,8 +70,8 @@ def check_detection(detection: Any, section: str) -> None:
         raise Refusal("a filter must say which `rules` it is for: a list of ids or names, or `any`", section)
     expanded = 0
     for name, definition in detection.items():
-        if name not in _RESERVED:
-            for key, value, path in _items(definition, (section, name)):
+        if name not in RESERVED:
+            for key, value, path in items_of(definition, (section, name)):
                 expanded += _check_item(key, value, path)
                 if expanded > MAX_LEAVES:
                     raise Refusal(f"the modifiers expand the rule to more than {MAX_LEAVES} values", *path)
@@ -88,14 +104,14 @@ def _check_condition(condition: Any, section: str) -> None:
         raise Refusal("a filter has one `condition`", section, "condition")
 
 
-def _items(definition: Any, path: Path) -> Iterator[tuple[str, Any, Path]]:
+def items_of(definition: Any, path: Path) -> Iterator[tuple[str, Any, Path]]:
     """The items of a selection (key with its modifiers, value), wherever they are nested; keywords have no key."""
     if isinstance(definition, dict):
         for key, value in definition.items():
             yield key, value, (*path, key)
     elif isinstance(definition, list) and any(isinstance(each, (dict, list)) for each in definition):
         for index, each in enumerate(definition):
-            yield from _items(each, (*path, index))
+            yield from items_of(each, (*path, index))
     else:
         yield "", definition, path
     if definition in ({}, []):
@@ -137,8 +153,8 @@ def _check_types(modifier: str, values: list[Any], path: Path) -> None:
 def _hint(modifier: str) -> str:
     if modifier in _HINTS:
         return _HINTS[modifier]
-    near = get_close_matches(modifier[:32], modifier_mapping, 1)
-    return f"did you mean `{near[0]}`?" if near else "docs/writing-rules.md lists them"
+    near = nearest(modifier, modifier_mapping)
+    return f"did you mean `{near}`?" if near else "docs/writing-rules.md lists them"
 
 
 def entity_of(document: Mapping[str, Any]) -> str | None:

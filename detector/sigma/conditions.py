@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 
+from detector.sigma.nearest import nearest
 from detector.sigma.nodes import And, Node, Not, Or
 from detector.sigma.patterns import in_order
 
@@ -22,8 +22,6 @@ _TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9_*-]+)|(?P<bracket>[()])|(?P<othe
 _REMOVED = "aggregations with `|` were removed from Sigma: write a correlation rule"
 _CASE = {"AND", "OR", "NOT", "OF", "And", "Or", "Not", "Of"}
 _QUANTIFIERS: dict[str, type[And | Or]] = {"1": Or, "any": Or, "all": And}
-_MAX_COMPARED = 64
-"""Characters of a name, and number of names, up to which the nearest one is looked for."""
 
 
 class ConditionError(Exception):
@@ -115,9 +113,8 @@ class _Parser:
     def _hint(self, name: str) -> str:
         if name in _CASE:
             return f"write `{name.lower()}`"
-        small = max(len(name), len(self._selections)) <= _MAX_COMPARED
-        near = get_close_matches(name, self._selections, 1) if small else []
-        return f"did you mean `{near[0]}`?" if near else self._known()
+        near = nearest(name, self._selections)
+        return f"did you mean `{near}`?" if near else self._known()
 
     def _known(self) -> str:
         names = list(self._selections)

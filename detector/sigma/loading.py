@@ -30,11 +30,11 @@ def compile_rules(sources: Sequence[RuleSource], *, values: Values | None = None
     refused: list[RuleError] = []
     with placeholder_values(values or {}):
         for source in sources:
-            for document in _documents(source, limits, refused):
+            for document in documents_of(source, limits, refused):
                 try:
                     _load(document, source.path, rules, filters)
                 except Refusal as error:
-                    refused.append(_error(error.message, source.path, document.line(*error.path)))
+                    refused.append(_error(error.message, source.path, document.line(*error.path), error.code))
                 except Exception as error:  # noqa: BLE001 -- pySigma on hostile input: it costs one document, no more
                     message = f"cannot be loaded ({type(error).__name__}: {error})"
                     refused.append(_error(message, source.path, document.line()))
@@ -42,7 +42,7 @@ def compile_rules(sources: Sequence[RuleSource], *, values: Values | None = None
     return RuleSet(filtered, tuple(refused), digest(sources, values or {}))
 
 
-def _documents(source: RuleSource, limits: Limits, refused: list[RuleError]) -> Iterator[Document]:
+def documents_of(source: RuleSource, limits: Limits, refused: list[RuleError]) -> Iterator[Document]:
     try:
         yield from read_documents(_decode(source.text, limits.max_rule_file_bytes))
     except DocumentError as error:
@@ -65,14 +65,15 @@ def _load(document: Document, path: str, rules: dict[str, Rule], filters: list[F
     if "action" in content:
         raise Refusal("`action` was removed from Sigma: write each rule out", "action")
     if "correlation" in content:
-        raise Refusal("correlation rules are not supported", "correlation")
+        raise Refusal("correlation rules are not supported", "correlation", code="S008")
     if "filter" in content:
         filters.append(parse_filter(content))
         return
     rule = parse_rule(content, path, document.number)
     if rule.key in rules:
         first = rules[rule.key]
-        raise Refusal(f"the id {rule.key} is also that of {first.title!r} in {first.path}: give one a new id", "id")
+        message = f"the id {rule.key} is also that of {first.title!r} in {first.path}: give one a new id"
+        raise Refusal(message, "id", code="S007")
     rules[rule.key] = rule
 
 
@@ -81,5 +82,5 @@ def _filtered(rule: Rule, filters: Sequence[Filter]) -> Rule:
     return replace(rule, condition=And((rule.condition, *added))) if added else rule
 
 
-def _error(message: str, path: str, line: int) -> RuleError:
-    return RuleError(message, where=f"{path}:{line}")
+def _error(message: str, path: str, line: int, code: str = "S001") -> RuleError:
+    return RuleError(message, where=f"{path}:{line}", code=code)

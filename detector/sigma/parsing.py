@@ -19,6 +19,7 @@ from detector.events import LogSource
 from detector.sigma.checks import MAX_LEAVES, Path, Refusal, check_detection, entity_of, exact_integers
 from detector.sigma.conditions import ConditionError, parse_condition
 from detector.sigma.lowering import LoweringError, lower
+from detector.sigma.nearest import nearest
 from detector.sigma.nodes import Leaf, Node, Not, Or, Regex, Text, Wildcard, leaves
 from detector.sigma.patterns import MAX_REGEX_BYTES, regex_options
 from detector.sigma.reference import compile_test
@@ -135,7 +136,10 @@ def _checked(document: Mapping[str, Any], section: str) -> dict[str, Any]:
     if document.get("taxonomy", "sigma") not in _TAXONOMIES:
         raise Refusal(f"`taxonomy` must be one of {', '.join(_TAXONOMIES)}: rename the fields", "taxonomy")
     if section not in document:
-        raise Refusal(f"the rule has no `{section}`")
+        near = nearest(section, map(str, document), cutoff=0.8)
+        raise Refusal(
+            f"the rule has no `{section}`" + (f": rename `{near}`" if near else ""), *([near] if near else [])
+        )
     check_detection(document[section], section)
     return {**document, section: exact_integers(document[section])}
 
@@ -186,7 +190,8 @@ def _refuse_if_broken(definition: Any, path: Path) -> None:
     except _FAILURES as error:
         for part, its_path in _parts(definition, path):
             _refuse_if_broken(part, its_path)
-        raise Refusal(str(error), *path) from None
+        code = "S006" if isinstance(error, errors.SigmaPlaceholderError) else ""
+        raise Refusal(str(error), *path, code=code) from None
 
 
 def _parts(definition: Any, path: Path) -> Iterator[tuple[Any, Path]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.docs import alert_schema, commands, configuration, metrics
+from tests.docs import alert_schema, commands, configuration, metrics, rule_checks
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -14,4 +14,5 @@ PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "metrics.md": metrics.page,
     DOCS / "alert-schema.md": alert_schema.page,
     DOCS / "commands.md": commands.page,
+    DOCS / "rule-checks.md": rule_checks.page,
 }

@@ -24,7 +24,7 @@ from detector.kafka.group import Group
 from detector.kafka.topics import check_topics
 from detector.metrics import EpochEnd, Stage
 from detector.reload import Reloader
-from detector.stream import cluster
+from detector.stream import cluster, memory
 from detector.stream.driver import Driver
 from detector.stream.epoch import EpochError, Streamer
 
@@ -48,6 +48,7 @@ def run(config: Config) -> None:
     Raises:
         DetectorError: it cannot start or must not go on; the process ends with the error's exit code.
     """
+    memory.bound_arenas()
     with Service(config) as service:
         service.run()
 

@@ -65,6 +65,18 @@ def apply(context: DataContext) -> tuple[str, ...]:
     return tuple(missing)
 
 
+def forget() -> None:
+    """Empty two caches that only grow: each Dataset adds remote functions and an actor class that no other one uses."""
+    for module, owner, name in (
+        ("ray.data._internal.remote_fn", None, "CACHED_FUNCTIONS"),
+        ("ray.actor", "_ActorClassMethodMetadata", "_cache"),
+    ):
+        target: Any = importlib.import_module(module)
+        cache = getattr(getattr(target, owner, None) if owner else target, name, None)
+        if isinstance(cache, dict):
+            cache.clear()
+
+
 def forward_messages(log: Any) -> None:
     """Let what Ray's node says (a process died, memory is short) be an event of our log, not a line on the terminal."""
     from ray._private import ray_logging

@@ -58,9 +58,10 @@ class Reloader:
             self._thread.join(2.0)
 
     @property
-    def pending(self) -> bool:
-        """Whether another set waits for the next epoch."""
-        return self._next is not None
+    def following(self) -> Spec | None:
+        """The set that waits for the next epoch, if one does."""
+        following = self._next
+        return following[0] if following is not None else None
 
     def take(self) -> Spec:
         """Let the set that waits, if one does, be the one that runs."""

@@ -105,14 +105,15 @@ class Driver:
         if self._epoch is None or not self._delivery.room:
             time.sleep(timeout_s)
             return
-        if self._reloader.pending:
+        following = self._reloader.following
+        if following is not None and self._epoch.prepared(following):
             self._epoch.withdraw()
         row = self._epoch.next(timeout_s)
         while row is not None:
             self._accept(row)
             row = self._epoch.next(0) if self._delivery.room else None
         if self._epoch.over:
-            self._end_epoch(EpochEnd.RULES if self._reloader.pending else EpochEnd.AGE)
+            self._end_epoch(EpochEnd.RULES if self._reloader.following else EpochEnd.AGE)
 
     def settle(self) -> None:
         """Let delivery go on, and count what became durable."""

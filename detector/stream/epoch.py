@@ -1,7 +1,8 @@
 """An epoch: one streaming Dataset that lives for minutes and is disposable (decision 001).
 
-It begins at explicit positions and ends when its readers return: by age, by number, or because their ticket was
-withdrawn. Whatever goes wrong in it ends it; the driver then begins the next one at its own positions.
+It begins at explicit positions and ends when its readers return, all of them at once, because their ticket was
+withdrawn: for its age, its number of windows, or because something else takes over. Whatever goes wrong in it ends it;
+the driver then begins the next one at its own positions.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ray.exceptions import RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from detector import metrics
-from detector.config import Config
+from detector.config import Config, Epochs
 from detector.errors import DeliveryError, DetectorError
 from detector.pipeline import Spec
 from detector.stream import internals, memory
@@ -47,6 +48,7 @@ log = structlog.get_logger()
 
 _FORCE_S = 2.0
 _ISSUE_S = 20.0
+_PREPARE_S = 20.0
 _WARM_S = 120.0
 
 
@@ -125,7 +127,7 @@ class Streamer:
         except RayError as error:
             raise EpochError(f"epoch {number} cannot begin: {_describe(error)}") from error
         tasks = self.tasks(number, spec, shares, starts, suspects)
-        return Epoch(number, dataset(tasks), len(tasks), self._tickets)
+        return Epoch(number, dataset(tasks), len(tasks), self._tickets, self._config.epochs)
 
     def _issue(self, number: int, spec: Spec) -> None:
         """Have somebody hold the epoch's ticket: the actor from before, or a new one if that has died."""
@@ -160,8 +162,6 @@ class Streamer:
                 kafka=settings.kafka,
                 input=settings.input,
                 linger_s=linger_s,
-                max_age_s=settings.epochs.max_age_s,
-                max_windows=max(1, settings.epochs.max_windows // len(shares)),
                 tickets=self._tickets,
             )
             for index, partitions in enumerate(shares)
@@ -213,14 +213,18 @@ class _Reader:
 class Epoch:
     """A running epoch; `next` gives its window results as they come.
 
-    Ray's iterator runs in a thread of its own behind a small queue, so that the main thread never waits for it.
+    Ray's iterator runs in a thread of its own behind a small queue, so that the main thread never waits for it. Of its
+    age and number of windows it withdraws its ticket by itself.
     """
 
-    def __init__(self, number: int, data: Dataset, readers: int, tickets: Any) -> None:
+    def __init__(self, number: int, data: Dataset, readers: int, tickets: Any, limits: Epochs) -> None:
         self.number = number
         self.started = time.monotonic()
         self.readers = readers
         self._tickets = tickets
+        self._limits = limits
+        self._windows = 0
+        self._preparing: tuple[str, Any, float] | None = None
         self._queue: queue.Queue[Row | BaseException | None] = queue.Queue(maxsize=2 * readers)
         self._abandoned = threading.Event()
         self._processes: dict[int, _Reader] = {}
@@ -237,6 +241,8 @@ class Epoch:
             EpochError: a reader died or raised.
         """
         asked, self._asked = self._asked, time.monotonic()
+        if self._windows >= self._limits.max_windows or self._asked - self.started >= self._limits.max_age_s:
+            self.withdraw()
         for process in self._processes.values():
             # While the driver asks for nothing, readers are held back and cannot be blamed for their silence.
             process.seen += max(0.0, self._asked - asked - 1.0)
@@ -252,6 +258,7 @@ class Epoch:
             self.over = True
             raise EpochError(f"epoch {self.number}: {_describe(item)}") from item
         self._processes[item.reader] = _Reader(item.pid, item.node, time.monotonic())
+        self._windows += item.result is not None
         return item
 
     def rows(self, timeout_s: float) -> Iterator[Row]:
@@ -266,6 +273,17 @@ class Epoch:
     def processes(self) -> list[int]:
         """Process ids of the readers that have shown themselves."""
         return [process.pid for process in self._processes.values()]
+
+    def prepared(self, spec: Spec) -> bool:
+        """Whether every reader has compiled what takes over next, or has had time enough; the first call asks them to.
+
+        Then they begin with it at once, and no record waits for the compiler.
+        """
+        if self._preparing is None or self._preparing[0] != spec.sha:
+            self._preparing = spec.sha, self._tickets.prepare.remote(spec, self.readers), time.monotonic()
+        _, ref, since = self._preparing
+        ready, _ = ray.wait([ref], timeout=0)
+        return bool(ready) or time.monotonic() - since > _PREPARE_S
 
     def withdraw(self) -> None:
         """Ask the readers to return; their last windows still come."""

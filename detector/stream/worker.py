@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -20,13 +22,13 @@ from detector.kafka.reader import Reader
 from detector.pipeline import Pipeline
 from detector.sigma.engine import warm as engine_kernels
 from detector.stream.isolation import Order, isolated
-from detector.stream.tickets import Ticket
+from detector.stream.tickets import Preparation, Ticket
 from detector.window import WindowResult, from_row, to_row
 
 HEARTBEAT_S = 1.0
 """A reader yields at least this often, so that neither the driver's loop nor its look at dead readers starves."""
 
-TICKET_CHECK_S = 0.1
+TICKET_CHECK_S = 0.05
 
 WINDOW_S = 1.0
 """How long a window should take to evaluate, at most."""
@@ -50,8 +52,6 @@ class ReaderTask:
     kafka: config.Kafka
     input: config.Input
     linger_s: float
-    max_age_s: float
-    max_windows: int
     tickets: Any
 
 
@@ -70,14 +70,14 @@ class Row:
 
 
 def read(task: ReaderTask) -> Iterator[pa.Table]:
-    """Yield one row for each window, until the epoch's age, its number of windows, or the end of its ticket."""
+    """Yield one row for each window, until the epoch's ticket is withdrawn."""
     pipeline(task.spec_sha, task.tickets)  # compiled before anything is read
+    _pipelines.only(task.spec_sha)
     yield _row(task, None)
     if not task.starts:
         return
     ticket = Ticket(task.tickets, task.epoch)
-    deadline = time.monotonic() + task.max_age_s
-    windows = 0
+    preparation = Preparation(task.tickets, task.spec_sha, partial(pipeline, tickets=task.tickets))
     starts = dict(task.starts)
     for partition in task.suspects:
         spec = ray.get(task.tickets.spec.remote(task.spec_sha))
@@ -88,14 +88,14 @@ def read(task: ReaderTask) -> Iterator[pa.Table]:
     reader = Reader(task.kafka, task.input, starts)
     try:
         last = time.monotonic()
-        while windows < task.max_windows and time.monotonic() < deadline and ticket.valid:
+        while ticket.valid:
+            preparation.attend()
             reader.max_records = min(task.input.max_window_records, _pace.records)
             window = reader.read(TICKET_CHECK_S, task.linger_s)
             now = time.monotonic()
             if window.spans and (window.records.num_rows or _moved(window.spans) or now - last >= HEARTBEAT_S):
                 failpoint("after_poll")
                 last = now
-                windows += 1
                 yield to_row(window, task=_describe(task), reachable=reader.reachable)
     finally:
         reader.close()
@@ -126,17 +126,35 @@ def unpack(table: pa.Table) -> list[Row]:
 
 def pipeline(sha: str, tickets: Any) -> Pipeline:
     """The pipeline of that spec, compiled once in this process."""
-    found = _pipelines.get(sha)
-    if found is None:
-        # Or the first window would wait for the kernels, longer than a reader may be silent.
-        kafka_kernels.warm()
-        engine_kernels.warm()
-        _pipelines.clear()  # a process runs one spec at a time
-        found = _pipelines[sha] = Pipeline(ray.get(tickets.spec.remote(sha)))
-    return found
+    return _pipelines.get(sha, lambda: Pipeline(ray.get(tickets.spec.remote(sha))))
 
 
-_pipelines: dict[str, Pipeline] = {}
+class _Pipelines:
+    """The pipelines of this process, by the names of their specs: the one that runs, and the one that follows it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Pipeline] = {}
+        self._compiling = threading.Lock()
+
+    def get(self, sha: str, compile_it: Callable[[], Pipeline]) -> Pipeline:
+        """That pipeline; who asks for one that is being compiled waits for it."""
+        found = self._known.get(sha)
+        if found is None:
+            with self._compiling:
+                found = self._known.get(sha)
+                if found is None:
+                    # Or the first window would wait for the kernels, longer than a reader may be silent.
+                    kafka_kernels.warm()
+                    engine_kernels.warm()
+                    found = self._known[sha] = compile_it()
+        return found
+
+    def only(self, sha: str) -> None:
+        """Forget the others."""
+        self._known = {sha: self._known[sha]}
+
+
+_pipelines = _Pipelines()
 
 
 class _Pace:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice, pairwise
 
 import pytest
@@ -152,9 +153,9 @@ class TestEpoch:
         assert set(second.processes) == set(first.processes), "processes were started anew"
 
     def test_ends_by_number_of_windows(self, kafka: Broker) -> None:
-        """An epoch ends by itself after its number of windows."""
+        """An epoch ends by itself after about its number of windows, also for the reader that had nothing to read."""
         config = Config()
-        run = Run(kafka, 1, epochs=config.epochs.model_copy(update={"max_windows": 10}))
+        run = Run(kafka, 2, epochs=config.epochs.model_copy(update={"max_windows": 10}))
         epoch = run.start()
         windows = 0
         for number in range(200):
@@ -165,7 +166,31 @@ class TestEpoch:
                 break
 
         assert epoch.over
-        assert windows <= 10
+        assert 10 <= windows <= 20
+
+    def test_prepares(self, kafka: Broker) -> None:
+        """Readers compile what takes over next while they go on reading, and then run it."""
+        run = Run(kafka, 2)
+        first = run.start()
+        run.lines(0, range(1))
+        run.follow(first, {0: 1})
+        following = replace(run.spec, sha="another")
+        asked = first.prepared(following)
+        deadline = time.monotonic() + 15
+        while not first.prepared(following) and time.monotonic() < deadline:
+            run.lines(0, range(1))
+            run.follow(first, {0: run.consumed + 1})
+        done = first.prepared(following)
+        first.close()
+        run.spec = following
+        second = run.start()
+        run.lines(0, range(1))
+        run.follow(second, {0: run.consumed + 1})
+        second.close()
+
+        assert not asked
+        assert done
+        assert run.evaluated == run.consumed
 
     def test_back_pressure(self, kafka: Broker) -> None:
         """While the driver takes nothing, each reader stops at most eight windows ahead."""

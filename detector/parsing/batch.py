@@ -10,6 +10,7 @@ import pyarrow as pa
 from detector.config import Limits
 from detector.events import Event, JsonValue, LogSource
 from detector.metrics import DeadLetterReason
+from detector.parsing.inner import InnerParser
 from detector.parsing.json_parser import JsonParser
 from detector.parsing.json_text import Loaded, bounded, load
 from detector.parsing.lines import TRUNCATED, lines
@@ -30,13 +31,19 @@ _Array = tuple[JsonParser, list[JsonValue]]
 class Batch:
     """One call of `Parsers.parse`. parser: the topic's; None: each record's is recognized."""
 
-    __slots__ = ("_limits", "_parsed", "_parser", "_recognizer", "_topic")
+    __slots__ = ("_inner", "_limits", "_parsed", "_parser", "_recognizer", "_topic")
 
     def __init__(
-        self, parser: TextParser | JsonParser | None, recognizer: Recognizer, topic: LogSource | None, limits: Limits
+        self,
+        parser: TextParser | JsonParser | None,
+        recognizer: Recognizer,
+        inner: InnerParser,
+        topic: LogSource | None,
+        limits: Limits,
     ) -> None:
         self._parser = parser
         self._recognizer = recognizer
+        self._inner = inner
         self._topic = topic
         self._limits = limits
         self._parsed = Parsed()
@@ -60,7 +67,11 @@ class Batch:
             else:
                 self._nothing(line, "no format recognized" if line.text else "empty line", line.skipped)
         for parser, group in by_parser.items():
-            self._parsed.events += parser.parse(group, self._topic, self._raw)
+            events = parser.parse(group, self._topic, self._raw)
+            if parser.definition.inner:
+                by_row = {line.row: line.reference_us for line in group}
+                self._inner.add(parser, events, [by_row[event.record] for event in events])
+            self._parsed.events += events
         self._parsed.events.sort(key=lambda event: (event.record, event.ordinal))
         self._parsed.failures.sort(key=lambda failure: failure.record)
         return self._parsed
@@ -115,6 +126,8 @@ class Batch:
         if problem:
             self._raw(line, event, problem, _position(line, loaded))
         else:
+            if parser.definition.inner:
+                self._inner.add(parser, [event], [line.reference_us])
             self._parsed.events.append(event)
 
     def _elements(self, line: Line, parser: JsonParser, elements: list[JsonValue], loaded: Loaded) -> None:
@@ -158,6 +171,8 @@ class Batch:
         if not whole:
             event.flags += ("unparsed",)
             event.ecs.setdefault("message", original.decode())
+        elif parser.definition.inner:
+            self._inner.add(parser, [event], [line.reference_us])
         self._parsed.events.append(event)
 
     def _may_exceed(self, line: Line) -> bool:

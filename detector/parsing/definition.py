@@ -99,7 +99,7 @@ Fields = dict[str, Alternatives]
 
 
 class Time(_Model):
-    """Where the event's time stands, and how it is written."""
+    """Where the event's time stands, and how it is written; what has braces is a text made of several fields."""
 
     paths: Strings = Field(alias="from")
     formats: Strings
@@ -162,6 +162,39 @@ class Recognize(_Model):
     priority: int = 0
 
 
+class Unpack(_Model):
+    """A group that holds fields of its own; see detector.parsing.unpacking.
+
+    separator: what divides columns; further characters that divide pairs; of LEEF, the group that names the delimiter.
+    names: of the columns. absent: texts that stand for no value.
+    """
+
+    source: str = Field(alias="from")
+    style: Literal["pairs", "cef", "leef", "columns"] = "pairs"
+    separator: str = ""
+    names: Annotated[tuple[str, ...], Field(max_length=256)] = ()
+    absent: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _columns(self) -> Unpack:
+        if (self.style == "columns") != bool(self.names) or (self.names and not self.separator):
+            raise ValueError("columns, and only they, have `names`, and a `separator`")
+        return self
+
+
+Unpacks = Annotated[tuple[Unpack, ...], BeforeValidator(_listed)]
+
+
+class Inner(_Model):
+    """Where an event holds the line of another: parsed in turn, by its program's parser or as what it is recognized as.
+
+    program: path of the program's name.
+    """
+
+    paths: Strings = Field(alias="from")
+    program: str | None = None
+
+
 class JsonShape(_Model):
     """How `auto` knows a JSON object, and where its events are.
 
@@ -192,6 +225,7 @@ class _Common(_Model):
 
 class _Format(_Common):
     time: Time | None = None
+    inner: Inner | None = None
     logsources: tuple[LogSourceRow, ...] = ()
 
 
@@ -200,7 +234,7 @@ class TextDefinition(_Format):
 
     pattern: matches the whole line. partial: matches the start of a line that `pattern` does not take.
     absent: texts that stand for no value. program, content: groups that a program's parser is chosen by, and given.
-    audit: groups that hold the type of an audit record and its pairs, which become fields, too.
+    unpack: groups that hold fields of their own. audit: those that hold the type of an audit record and its pairs.
     """
 
     pattern: Pattern
@@ -209,6 +243,7 @@ class TextDefinition(_Format):
     absent: tuple[str, ...] = ()
     program: str | None = None
     content: str | None = None
+    unpack: Unpacks = ()
     audit: tuple[str, str] | None = None
 
 
@@ -222,11 +257,14 @@ class MessageShape(_Model):
     """One message of a program; `fields` add to those of the definition."""
 
     pattern: Pattern
+    unpack: Unpacks = ()
     fields: Fields = {}
 
 
 class ProgramDefinition(_Common):
     """A parser of what some programs write into syslog: the first message whose pattern matches counts."""
+
+    # `also`: names of other such definitions, whose messages count behind its own (resolved in Source.check).
 
     programs: Strings
     messages: tuple[MessageShape, ...] = Field(min_length=1, max_length=MAX_MESSAGES)
@@ -278,6 +316,8 @@ class Source:
             if isinstance(fields := document.get("fields", {}), dict) and isinstance(inherited.get("fields"), dict):
                 document["fields"] = inherited["fields"] | fields
             document = inherited | document
+        if "also" in document and isinstance(document.get("messages"), list):
+            document["messages"] = [*document["messages"], *self._also(document.pop("also"), others)]
         kinds = [kind for kind in _KINDS if kind in document]
         if len(kinds) != 1:
             raise self.error("a definition has exactly one of `pattern`, `json`, `programs` and `aliases`")
@@ -291,6 +331,16 @@ class Source:
             )
             raise self.error(f"{'.'.join(map(str, first['loc']))}: {message}", *self._place(first["loc"])) from None
         return definition
+
+    def _also(self, names: Any, others: dict[str, Source]) -> list[Any]:
+        """The messages of other programs' definitions."""
+        messages: list[Any] = []
+        for name in _listed(names):
+            other = others.get(name) if isinstance(name, str) else None
+            if other is None or not isinstance(other.document.get("messages"), list):
+                raise self.error(f"also: {name!r} names no parser of programs", "also")
+            messages += other.document["messages"]
+        return messages
 
     def _place(self, location: tuple[str | int, ...]) -> tuple[str | int, ...]:
         place: tuple[str | int, ...] = ()

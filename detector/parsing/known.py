@@ -73,7 +73,9 @@ def _of_definition(definition: TextDefinition | JsonDefinition) -> KnownFields:
     if isinstance(definition, JsonDefinition):
         return known | KnownFields(closed=False)
     names = (*compiled(definition.pattern).names, *(partial(definition.partial).names if definition.partial else ()))
-    return known | KnownFields(frozenset(names), closed=definition.audit is None)
+    columns = (name for part in definition.unpack for name in part.names)
+    closed = definition.audit is None and all(part.names for part in definition.unpack)
+    return known | KnownFields(frozenset((*names, *columns)), closed=closed)
 
 
 def _of_programs(programs: Iterable[ProgramDefinition]) -> KnownFields:
@@ -81,7 +83,8 @@ def _of_programs(programs: Iterable[ProgramDefinition]) -> KnownFields:
     for program in programs:
         known |= _of_fields(program.fields)
         for message in program.messages:
-            known |= _of_fields(message.fields) | KnownFields(frozenset(compiled(message.pattern).names))
+            names = frozenset(compiled(message.pattern).names)
+            known |= _of_fields(message.fields) | KnownFields(names, closed=not message.unpack)
     return known
 
 

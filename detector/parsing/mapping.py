@@ -208,7 +208,7 @@ class TimeMap:
     __slots__ = ("_finders", "_parser")
 
     def __init__(self, time: Time) -> None:
-        self._finders = tuple(finder(path) for path in time.paths)
+        self._finders = tuple(_joined(path) if "{" in path else finder(path) for path in time.paths)
         self._parser = TimeParser(time.formats)
 
     def apply(self, raw: Raw, ecs: Ecs, reference_us: int | None) -> tuple[int | None, tuple[str, ...]]:
@@ -231,6 +231,17 @@ class TimeMap:
             ecs["@timestamp"] = instant.text
             return instant.us, ("leap_second",) if instant.leap else ()
         return None, wrong
+
+
+def _joined(template: str) -> Find:
+    """A time whose parts are several fields."""
+    fill = _template(template, TYPES["value"]("time"), condition({}))
+
+    def find(raw: Raw) -> JsonValue:
+        made: Ecs = {}
+        return made["time"] if fill(raw, made) else MISSING
+
+    return find
 
 
 def time_map(time: Time | None) -> TimeMap | None:

@@ -15,6 +15,16 @@ from detector.events import JsonValue
 from detector.parsing.json_parser import JsonParser
 from detector.parsing.text import TextParser
 
+_AUTOMATON_BYTES = 256 << 20
+"""Most that the automaton may use; beyond it RE2 would find nothing. Real logs make it use a few megabytes."""
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.max_mem = _AUTOMATON_BYTES
+    options.log_errors = False
+    return options
+
 
 class Recognizer:
     """Chooses among parsers."""
@@ -26,7 +36,7 @@ class Recognizer:
         self._anchors: dict[str, list[JsonParser]] = {}
         self._records: dict[str, list[JsonParser]] = {}
         self._fallback: JsonParser | None = None
-        self._automaton = re2.Set.MatchSet()
+        self._automaton = re2.Set.MatchSet(_options())
         for parser in sorted(parsers, key=lambda parser: parser.name):
             if isinstance(parser, JsonParser):
                 self._add_json(parser)

@@ -23,6 +23,7 @@ from detector.parsing.definition import (
     TextDefinition,
 )
 from detector.parsing.definition import read as read_definitions
+from detector.parsing.inner import InnerParser, inner_of
 from detector.parsing.json_parser import JsonParser
 from detector.parsing.model import Failure, Parsed
 from detector.parsing.recognition import Recognizer
@@ -82,7 +83,7 @@ class Parsers:
     sha: names the set; equal texts give equal ones. errors: definitions that were left out, the others work.
     """
 
-    __slots__ = ("_checked", "_parsers", "_recognizer", "errors", "sha")
+    __slots__ = ("_checked", "_inner", "_parsers", "_programs", "_recognizer", "errors", "sha")
 
     def __init__(self, sources: Iterable[ParserSource], limits: Limits) -> None:
         sources = tuple(sources)
@@ -92,8 +93,9 @@ class Parsers:
         self.sha = digest.hexdigest()
         self.errors: list[ParserError] = []
         self._checked = self._definitions(sources, limits)
-        self._parsers = _compile(self._checked, self.errors)
+        self._parsers, self._programs = _compile(self._checked, self.errors)
         self._recognizer = Recognizer(self._parsers.values())
+        self._inner = {name: inner for name, parser in self._parsers.items() if (inner := inner_of(parser))}
 
     @property
     def definitions(self) -> Mapping[str, TextDefinition | JsonDefinition]:
@@ -122,7 +124,8 @@ class Parsers:
         Raises ConfigError for a format that is not there, and nothing for what the records hold.
         """
         self.check_format(format)
-        return Batch(self._parsers.get(format), self._recognizer, logsource, limits).parse(records)
+        inner = InnerParser(self._inner, self._recognizer, self._programs, logsource, limits)
+        return Batch(self._parsers.get(format), self._recognizer, inner, logsource, limits).parse(records)
 
     def _definitions(self, sources: tuple[ParserSource, ...], limits: Limits) -> list[_Checked]:
         read: dict[str, tuple[Source, bool]] = {}
@@ -151,7 +154,9 @@ class Parsers:
         return definitions
 
 
-def _compile(definitions: list[_Checked], errors: list[ParserError]) -> dict[str, TextParser | JsonParser]:
+def _compile(
+    definitions: list[_Checked], errors: list[ParserError]
+) -> tuple[dict[str, TextParser | JsonParser], dict[str, ProgramParser]]:
     tables: dict[str, Mapping[str, tuple[str, ...]]] = {}
     programs: dict[str, ProgramParser] = {}
     parsers: dict[str, TextParser | JsonParser] = {}
@@ -176,7 +181,7 @@ def _compile(definitions: list[_Checked], errors: list[ParserError]) -> dict[str
             errors.append(error)
         except ValueError as error:
             errors.append(source.error(str(error), *getattr(error, "place", ())))
-    return parsers
+    return parsers, programs
 
 
 @lru_cache(maxsize=4)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 import re2
 
 from detector.events import Binding, Event, LogSource
-from detector.parsing.audit import audit_pairs
 from detector.parsing.definition import ProgramDefinition, TextDefinition
 from detector.parsing.mapping import Ecs, FieldMap, LogSourceMap, check_groups, time_map
 from detector.parsing.model import Line
 from detector.parsing.pattern import DefinitionError, compiled, partial, searched
+from detector.parsing.unpacking import unpacker
 
 RAW = "raw"
 """Format of the events that no parser took whole."""
@@ -26,7 +26,7 @@ Unparsed = Callable[[Line, Event, str, int], None]
 class ProgramParser:
     """Reads the messages of a program: one automaton over all its patterns says which one takes a message."""
 
-    __slots__ = ("_automaton", "_fields", "_patterns", "name", "programs")
+    __slots__ = ("_automaton", "_fields", "_patterns", "_unpack", "name", "programs")
 
     def __init__(self, definition: ProgramDefinition) -> None:
         self.name = definition.name
@@ -34,9 +34,12 @@ class ProgramParser:
         self._patterns = [
             compiled(message.pattern, "messages", index, "pattern") for index, message in enumerate(definition.messages)
         ]
-        check_groups(definition.fields, self.groups)
+        self._unpack = [unpacker(message.unpack) for message in definition.messages]
+        if not any(self._unpack):
+            check_groups(definition.fields, self.groups)
         for index, (message, pattern) in enumerate(zip(definition.messages, self._patterns, strict=True)):
-            check_groups(message.fields, frozenset(pattern.names), "messages", index)
+            if not message.unpack:
+                check_groups(message.fields, frozenset(pattern.names), "messages", index)
         self._fields = [FieldMap(message.fields | definition.fields) for message in definition.messages]
         self._automaton = re2.Set.FullMatchSet()
         for message in definition.messages:
@@ -57,16 +60,18 @@ class ProgramParser:
             if matching:
                 by_pattern[min(matching)].append(index)
         for number, indexes in by_pattern.items():
-            pattern, fields = self._patterns[number], self._fields[number]
+            pattern, fields, unpack = self._patterns[number], self._fields[number], self._unpack[number]
             for index, groups in zip(indexes, pattern.extract([messages[index] for index in indexes]), strict=True):
                 if groups is None:  # beyond the automaton's memory, say
                     continue
-                raw = dict(zip(pattern.names, groups, strict=True))
+                raw: dict[str, str] = dict(zip(pattern.names, groups, strict=True))  # type: ignore[arg-type] # none is None
                 for name in pattern.optional:
                     if not raw[name]:
                         del raw[name]
+                if unpack:
+                    raw = unpack(raw)
                 fields.apply(raw, ecs[index])
-                raws[index].update(raw)  # type: ignore[arg-type] # none of a matching line is None
+                raws[index].update(raw)
 
 
 def _said_once(message: str, ecs: Ecs) -> str:
@@ -85,7 +90,6 @@ class TextParser:
 
     __slots__ = (
         "_absent",
-        "_audit",
         "_content",
         "_fields",
         "_partial",
@@ -94,7 +98,9 @@ class TextParser:
         "_programs",
         "_sources",
         "_time",
+        "_unpack",
         "definition",
+        "groups",
         "name",
     )
 
@@ -108,12 +114,13 @@ class TextParser:
         self.name = definition.name
         self._pattern = compiled(definition.pattern, "pattern")
         self._partial = partial(definition.partial, "partial") if definition.partial else None
-        groups = frozenset((*self._pattern.names, *(self._partial.names if self._partial else ())))
-        self._audit = definition.audit
-        if self._audit is None:  # else there are more fields than groups
+        self.groups = frozenset((*self._pattern.names, *(self._partial.names if self._partial else ())))
+        groups = self.groups
+        self._unpack = unpacker(definition.unpack, definition.audit)
+        if self._unpack is None:  # else there are more fields than groups
             check_groups(definition.fields, groups)
-        elif missing := set(self._audit) - groups:
-            raise DefinitionError(f"no group is named {min(missing)!r}", "audit")
+        elif missing := {*(definition.audit or ()), *(part.source for part in definition.unpack)} - groups:
+            raise DefinitionError(f"no group is named {min(missing)!r}", "audit" if definition.audit else "unpack")
         if definition.recognize:
             searched(definition.recognize.starts, "recognize", "starts")
         self._absent = definition.absent
@@ -148,18 +155,14 @@ class TextParser:
             for name in optional:
                 if raw.get(name) == "":
                     del raw[name]
-            if self._audit:
-                raw = self._with_pairs(raw)
+            if self._unpack:
+                raw = self._unpack(raw)
             found.append((line, raw, {}))
         for _, raw, ecs in found:
             self._fields.apply(raw, ecs)
         if self._programs:
             self._apply_programs(found)
         return [self._event(line, raw, ecs, topic, self.name) for line, raw, ecs in found]
-
-    def _with_pairs(self, raw: dict[str, str]) -> dict[str, str]:
-        kind, pairs = self._audit or ("", "")
-        return audit_pairs(raw.get(kind, ""), raw.get(pairs, "")) | raw
 
     def _apply_programs(self, found: list[tuple[Line, dict[str, str], Ecs]]) -> None:
         by_program: dict[ProgramParser, list[tuple[str, dict[str, str], Ecs]]] = defaultdict(list)
@@ -182,8 +185,8 @@ class TextParser:
     def _unparsed(self, line: Line, topic: LogSource | None, unparsed: Unparsed) -> None:
         fields, stopped = self._partial.fields(line.text) if self._partial else ({}, 0)
         raw = {name: text for name, text in fields.items() if text not in self._absent}
-        if self._audit:
-            raw = self._with_pairs(raw)
+        if self._unpack:
+            raw = self._unpack(raw)
         ecs: Ecs = {}
         self._fields.apply(raw, ecs)
         self._apply_programs([(line, raw, ecs)])

@@ -19,6 +19,7 @@ _CACHE_ENTRIES = 8_192
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- only added to; the text gets its Z in `rfc3339`
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = frozenset(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
 _MONTHS = {name: index for index, name in enumerate(_MONTH_NAMES, 1)}
 
 
@@ -47,8 +48,8 @@ class TimeParser:
     """Reads the times of one field, in whichever of its formats they are.
 
     A format is `rfc3339` (also with a space for the `T`, a comma for the point, no zone), `epoch` (seconds to
-    nanoseconds by the number of digits) or in strptime's notation: `%Y %y %m %b %d %e %H %M %S %f %z`, other characters
-    for themselves, a space for one or more.
+    nanoseconds by the number of digits) or in strptime's notation: `%Y %y %m %b %d %e %H %I %p %M %S %f %z %a`, other
+    characters for themselves, a space for one or more.
 
     Raises ValueError for a format that it does not know.
     """
@@ -177,7 +178,7 @@ def _reader(form: str) -> _Reader:
             at += 1
 
     def read(text: str) -> _Moment | None:
-        found = dict.fromkeys("YmdHMSfz", 0)
+        found = dict.fromkeys("YmdHMSfzap", 0)
         position = 0
         for directive, literal in steps:
             if directive:
@@ -196,6 +197,8 @@ def _reader(form: str) -> _Reader:
                 return None
             else:
                 position += 1
+        if found["p"]:  # 12 at night is 0, at noon 12
+            found["H"] = found["H"] % 12 + found["p"] - 1
         return _Moment(*(found[name] for name in "YmdHMSfz")) if position == len(text) else None
 
     return read
@@ -263,6 +266,16 @@ def _month(text: str, position: int) -> tuple[int, int] | None:
     return (month, position + 3) if month else None
 
 
+def _weekday(text: str, position: int) -> tuple[int, int] | None:
+    return (0, position + 3) if text[position : position + 3].lower() in _WEEKDAYS else None
+
+
+def _half_day(text: str, position: int) -> tuple[int, int] | None:
+    """1 before noon, 13 after it."""
+    half = {"AM": 1, "PM": 13}.get(text[position : position + 2].upper())
+    return (half, position + 2) if half else None
+
+
 def _fraction(text: str, position: int) -> tuple[int, int] | None:
     end = position
     while text[end : end + 1].isdigit() and text[end].isascii():
@@ -293,9 +306,12 @@ _DIRECTIVES: dict[str, tuple[str, _Take]] = {
     "y": ("Y", _year2),
     "m": ("m", _number(1, 2)),
     "b": ("m", _month),
+    "a": ("a", _weekday),
     "d": ("d", _number(1, 2)),
     "e": ("d", _padded),
-    "H": ("H", _number(1, 2)),
+    "H": ("H", _padded),
+    "I": ("H", _padded),
+    "p": ("p", _half_day),
     "M": ("M", _number(2, 2)),
     "S": ("S", _number(2, 2)),
     "f": ("f", _fraction),

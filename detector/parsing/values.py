@@ -272,6 +272,40 @@ def _structured_data(name: str) -> Convert:
     return convert
 
 
+_LEVELS = {
+    "emergency": "emerg emergency panic",
+    "alert": "alert",
+    "critical": "crit critical fatal f ftl dpanic",
+    "error": "err error e eror errors severe",
+    "warning": "warn warning w wrn",
+    "notice": "notice note n",
+    "informational": "info information informational inform i inf log system config",
+    "debug": "debug d dbg dbug fine debug1 debug2 debug3 debug4 debug5",
+    "trace": "trace t trc verbose v finer finest silly",
+}
+_LEVEL_OF = {word: level for level, words in _LEVELS.items() for word in words.split()}
+_SYSLOG_LEVELS = tuple(_LEVELS)[:8]
+_LOGGER_LEVELS = {10: "trace", 20: "debug", 30: "informational", 40: "warning", 50: "error", 60: "critical"}
+
+
+def _level(name: str) -> Convert:
+    """A severity as one of nine: syslog's eight, and trace. Numbers are syslog's (0-7), or pino's (10-60)."""
+
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        level: str | None = None
+        number = _integer(value)
+        if number is not None:
+            level = _SYSLOG_LEVELS[number] if 0 <= number < 8 else _LOGGER_LEVELS.get(number)
+        elif isinstance(value, str):
+            level = _LEVEL_OF.get(value.strip(" []<>:").lower())
+        if level is None:
+            return False
+        ecs[name] = level
+        return True
+
+    return convert
+
+
 def _until(text: str, start: int, stops: str) -> tuple[str, int]:
     end = start
     while end < len(text) and text[end] not in stops:
@@ -302,6 +336,7 @@ TYPES: dict[str, Callable[[str], Convert]] = {
     "int": _int,
     "float": _float,
     "bool": _bool,
+    "level": _level,  # a severity by the names of syslog, and trace
     "ip": _ip,
     "address": _address,  # NAME.address, and .ip or .domain, .port
     "domain": _domain,  # the host name or address of a host with or without a port

@@ -1,4 +1,4 @@
-"""A regular expression with named groups over many lines: RE2, in columns or line by line, with one meaning."""
+"""A regular expression with named groups over many lines: by the tokenizer or RE2, with one meaning."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import re2
 
+from detector.parsing.tokenizer import NotLoweredError, Texts, Tokenizer
+
 _COLUMNAR_FROM = 24
 """Lines from which on the columnar way is faster: it compiles the expression anew in each call (0.2 ms)."""
 
-Groups = tuple[str | None, ...]
+Groups = Texts
 """The texts of the groups in order; of a group that took no part "" (it is then never empty otherwise)."""
 
 
@@ -33,7 +35,7 @@ class Pattern:
     also be empty: the two could not be told apart.
     """
 
-    __slots__ = ("_columnar", "_compiled", "names", "optional")
+    __slots__ = ("_columnar", "_compiled", "names", "optional", "tokenizer")
 
     def __init__(self, expression: str) -> None:
         self._compiled = _compile(f"(?s:{expression})")
@@ -43,9 +45,20 @@ class Pattern:
         self.names: tuple[str, ...] = tuple(sorted(indexes, key=indexes.__getitem__))
         self.optional = frozenset(_optional_groups(expression))
         self._columnar = f"^(?s:{expression})$"
+        self.tokenizer = tokenizer(expression)
 
     def extract(self, lines: Sequence[str]) -> list[Groups | None]:
         """The groups of each line, None where the expression does not match the whole of it."""
+        if self.tokenizer is None or len(lines) < 2:
+            return self.by_re2(lines)
+        found = [groups for _, groups in self.tokenizer.texts([line.encode() for line in lines])]
+        rest = [index for index, groups in enumerate(found) if groups is None]
+        for index, groups in zip(rest, self.by_re2([lines[index] for index in rest]), strict=True):
+            found[index] = groups
+        return found
+
+    def by_re2(self, lines: Sequence[str]) -> list[Groups | None]:
+        """The same as `extract`, by RE2 alone."""
         if len(lines) >= _COLUMNAR_FROM:
             columns = pc.extract_regex(pa.array(lines, pa.string()), pattern=self._columnar).flatten()
             rows = zip(*(column.to_pylist() for column in columns), strict=True)
@@ -81,6 +94,14 @@ def compiled(expression: str, *place: str | int) -> Pattern:
     """The pattern that stands at that place of a definition; raises DefinitionError."""
     with _placed(place):
         return Pattern(expression)
+
+
+def tokenizer(*expressions: str) -> Tokenizer | None:
+    """What runs expressions as a kernel, None where their shape does not allow it."""
+    try:
+        return Tokenizer(expressions)
+    except NotLoweredError:
+        return None
 
 
 def partial(expression: str, *place: str | int) -> PartialPattern:

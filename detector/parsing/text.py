@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import re2
 
@@ -11,7 +11,8 @@ from detector.events import Binding, Event, LogSource
 from detector.parsing.definition import ProgramDefinition, TextDefinition
 from detector.parsing.mapping import Ecs, FieldMap, LogSourceMap, check_groups, time_map
 from detector.parsing.model import Line
-from detector.parsing.pattern import DefinitionError, compiled, partial, searched
+from detector.parsing.pattern import DefinitionError, Groups, compiled, partial, searched, tokenizer
+from detector.parsing.tokenizer import NO_MATCH
 from detector.parsing.unpacking import unpacker
 
 RAW = "raw"
@@ -26,7 +27,7 @@ Unparsed = Callable[[Line, Event, str, int], None]
 class ProgramParser:
     """Reads the messages of a program: one automaton over all its patterns says which one takes a message."""
 
-    __slots__ = ("_automaton", "_fields", "_patterns", "_unpack", "name", "programs")
+    __slots__ = ("_automaton", "_fields", "_patterns", "_tokenizer", "_unpack", "name", "programs")
 
     def __init__(self, definition: ProgramDefinition) -> None:
         self.name = definition.name
@@ -45,6 +46,7 @@ class ProgramParser:
         for message in definition.messages:
             self._automaton.Add(f"(?s:{message.pattern})")
         self._automaton.Compile()
+        self._tokenizer = tokenizer(*(message.pattern for message in definition.messages))
 
     @property
     def groups(self) -> frozenset[str]:
@@ -53,25 +55,35 @@ class ProgramParser:
 
     def apply(self, messages: Sequence[str], raws: Sequence[dict[str, str]], ecs: Sequence[Ecs]) -> None:
         """Add to the fields of events what their messages give."""
-        by_pattern: dict[int, list[int]] = defaultdict(list)
         messages = [_said_once(message, fields) for message, fields in zip(messages, ecs, strict=True)]
-        for index, message in enumerate(messages):
-            matching = self._automaton.Match(message.encode())
-            if matching:
-                by_pattern[min(matching)].append(index)
-        for number, indexes in by_pattern.items():
-            pattern, fields, unpack = self._patterns[number], self._fields[number], self._unpack[number]
-            for index, groups in zip(indexes, pattern.extract([messages[index] for index in indexes]), strict=True):
+        for message, (number, groups), raw, fields in zip(messages, self._matches(messages), raws, ecs, strict=True):
+            if number == NO_MATCH:
+                continue
+            pattern = self._patterns[number]
+            if groups is None:
+                (groups,) = pattern.by_re2([message])  # noqa: PLW2901 -- the same, asked otherwise
                 if groups is None:  # beyond the automaton's memory, say
                     continue
-                raw: dict[str, str] = dict(zip(pattern.names, groups, strict=True))  # type: ignore[arg-type] # none is None
-                for name in pattern.optional:
-                    if not raw[name]:
-                        del raw[name]
-                if unpack:
-                    raw = unpack(raw)
-                fields.apply(raw, ecs[index])
-                raws[index].update(raw)
+            own: dict[str, str] = dict(zip(pattern.names, groups, strict=True))  # type: ignore[arg-type] # none is None
+            for name in pattern.optional:
+                if not own[name]:
+                    del own[name]
+            unpack = self._unpack[number]
+            if unpack:
+                own = unpack(own)
+            self._fields[number].apply(own, fields)
+            raw.update(own)
+
+    def _matches(self, messages: Sequence[str]) -> Iterable[tuple[int, Groups | None]]:
+        """The number of the pattern that takes each message, NO_MATCH for none; and its groups, where they are known.
+
+        What the tokenizer does not take, the automaton is asked for.
+        """
+        found: Iterable[tuple[int, Groups | None]] = ((NO_MATCH, None) for _ in messages)
+        if self._tokenizer is not None:
+            found = self._tokenizer.texts([message.encode() for message in messages])
+        for message, match in zip(messages, found, strict=True):
+            yield match if match[0] >= 0 else (min(self._automaton.Match(message.encode()) or (NO_MATCH,)), None)
 
 
 def _said_once(message: str, ecs: Ecs) -> str:

@@ -19,6 +19,7 @@ from detector import config
 from detector.failpoints import failpoint
 from detector.kafka import warm as kafka_kernels
 from detector.kafka.reader import Reader
+from detector.parsing.tokenizer import warm as parsing_kernels
 from detector.pipeline import Pipeline
 from detector.sigma.engine import warm as engine_kernels
 from detector.stream.isolation import Order, isolated
@@ -145,6 +146,7 @@ class _Pipelines:
                 if found is None:
                     # Or the first window would wait for the kernels, longer than a reader may be silent.
                     kafka_kernels.warm()
+                    parsing_kernels.warm()
                     engine_kernels.warm()
                     found = self._known[sha] = compile_it()
         return found

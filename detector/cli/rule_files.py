@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from detector.errors import ConfigError, RuleError
+from detector.events import LogSource
+
 if TYPE_CHECKING:
     from detector.config import Config
     from detector.parsing.registry import Parsers
+    from detector.sigma.rule import Rule
     from detector.sigma.ruleset import RuleSet
     from detector.sigma.source import RuleSource
 
@@ -24,6 +28,55 @@ def settings_of(config: Path | None) -> Config:
     from detector.config_sources import load
 
     return load(config).config
+
+
+def rules_named(name: str, settings: Config) -> tuple[Rule, ...]:
+    """The rules of a file, or of a key, id, name or title among the configured ones; with the configured filters.
+
+    Raises RuleError where there are none, and ConfigError.
+    """
+    configured = sources_of(None, settings)
+    path = Path(name)
+    if path.is_file():
+        sources = sources_of([path], settings)
+        asked = {source.path for source in sources}
+        sources += tuple(each for each in configured if _has_filter(each) and not path.samefile(each.path))
+        rules = rules_of(sources, settings)
+        found = [rule for rule in rules.rules if rule.path in asked]
+        refused = [error for error in rules.refused if error.where.rpartition(":")[0] in asked]
+    else:
+        wanted = name.casefold()
+        rules = rules_of(configured, settings)
+        refused = []
+        found = [rule for rule in rules.rules if wanted in _names(rule)]
+    if refused:
+        raise refused[0]
+    if not found:
+        raise RuleError("neither a rule file, nor the key, id, name or title of a configured rule", where=name)
+    return tuple(found)
+
+
+def _has_filter(source: RuleSource) -> bool:
+    return b"filter" in source.text
+
+
+def _names(rule: Rule) -> set[str]:
+    return {each.casefold() for each in (rule.key, rule.id, rule.name, rule.title) if each}
+
+
+def logsource_of(text: str | None) -> LogSource | None:
+    """The log source written as `category/product/service`, `-` for none. Raises ConfigError."""
+    if text is None:
+        return None
+    parts = [part if part not in ("", "-") else None for part in text.lower().split("/")]
+    if len(parts) > 3 or not any(parts):
+        raise ConfigError(f"{text}: write a log source as category/product/service, such as webserver/-/-")
+    return LogSource(*parts)
+
+
+def shown(logsource: LogSource) -> str:
+    """A log source as `logsource_of` takes it."""
+    return "/".join(part or "-" for part in (logsource.category, logsource.product, logsource.service))
 
 
 def sources_of(paths: list[Path] | None, settings: Config) -> tuple[RuleSource, ...]:

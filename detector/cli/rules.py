@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from detector.cli import rules_check
+from detector.cli import rules_check, rules_explain
 from detector.cli.options import ConfigFile
 from detector.cli.rule_files import Paths, parsers_of, rules_of, settings_of, sources_of
 
 app = typer.Typer(help="Check, test and list the rules.", no_args_is_help=True, rich_markup_mode=None)
 
 app.command()(rules_check.check)
+app.command()(rules_explain.explain)
 
 
 @app.command(name="test")

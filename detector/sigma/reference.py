@@ -70,6 +70,13 @@ def compile_test(node: Node) -> Test:
     return _compile(node, {})
 
 
+def compile_parts(node: Node) -> Callable[[Node], Test]:
+    """The function of each node of a tree: those that the tree's own function is made of."""
+    done: dict[int, Test] = {}
+    _compile(node, done)
+    return lambda part: done[id(part)]
+
+
 def explain(node: Node, view: EventView) -> tuple[Evidence, ...] | None:
     """The values that make a tree true of an event, at most MAX_EVIDENCE; None where it is false.
 

@@ -87,7 +87,7 @@ def run_tests(rules: RuleSet, parsers: Parsers, limits: Limits) -> tuple[int, li
             continue
         samples += len(test.samples)
         for sample in test.samples:
-            parsed = _parse(sample, test, parsers, limits)
+            parsed = parse_records(parsers, [sample.record], test.format, test.logsource, limits)
             if message := _judge(sample, parsed, path, rules):
                 failures.append(Failure(sample.where, title, message))
     return samples, failures
@@ -110,6 +110,16 @@ def read_test(rule_path: str, limits: Limits) -> RuleTest:
     if document is None or not isinstance(document.value, dict):
         raise RuleError("a rule test is a mapping with `match` and `no_match`", where=str(path))
     return _test(document, path)
+
+
+def parse_records(
+    parsers: Parsers, records: Sequence[bytes], format_name: str, logsource: LogSource | None, limits: Limits
+) -> Parsed:
+    """The events of records as those of a topic of this format and log source, all of RECORD_TIME_MS."""
+    columns = {"span": 0, "timestamp": RECORD_TIME_MS}
+    rows = [{**columns, "offset": offset, "value": value} for offset, value in enumerate(records)]
+    batch = pa.RecordBatch.from_pylist(rows, schema=RECORDS)
+    return parsers.parse(batch, format=format_name, logsource=logsource, limits=limits)
 
 
 def _test(document: Document, path: Path) -> RuleTest:
@@ -138,12 +148,6 @@ def _test(document: Document, path: Path) -> RuleTest:
     if logsource is not None and not (isinstance(logsource, dict) and set(logsource) <= set(LogSource.__slots__)):
         raise error("`logsource` is a mapping of category, product, service", "logsource")
     return RuleTest(format_name, LogSource(**logsource) if logsource else None, tuple(samples))
-
-
-def _parse(sample: Sample, test: RuleTest, parsers: Parsers, limits: Limits) -> Parsed:
-    row = {"span": 0, "offset": 0, "timestamp": RECORD_TIME_MS, "value": sample.record}
-    records = pa.RecordBatch.from_pylist([row], schema=RECORDS)
-    return parsers.parse(records, format=test.format, logsource=test.logsource, limits=limits)
 
 
 def _judge(sample: Sample, parsed: Parsed, path: str, rules: RuleSet) -> str | None:

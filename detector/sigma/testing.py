@@ -42,8 +42,9 @@ _SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A record and whether the rule must match it; where it is written."""
+    """A record and whether the rule must match it; where it is written, and which of its kind it is."""
 
+    name: str
     record: bytes
     matches: bool
     where: str
@@ -67,30 +68,48 @@ class Failure:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a sample, or of a rule file that has none. path: of the rule file. rule: title, if it has one.
+
+    name: the sample's kind and place, as `match 1`; empty where there is none. message: why it failed; None: it passed.
+    """
+
+    path: str
+    rule: str
+    name: str
+    where: str
+    message: str | None
+
+
 def run_tests(rules: RuleSet, parsers: Parsers, limits: Limits) -> tuple[int, list[Failure]]:
-    """Test each rule of a set. Gives the number of samples and what failed.
+    """Test each rule of a set. Gives the number of samples and what failed."""
+    results = list(test_results(rules, parsers, limits))
+    failures = [Failure(each.where, each.rule, each.message) for each in results if each.message is not None]
+    return sum(bool(each.name) for each in results), failures
+
+
+def test_results(rules: RuleSet, parsers: Parsers, limits: Limits) -> Iterator[Result]:
+    """Test each rule of a set.
 
     A rule that cannot be loaded, has no test, or no sample of either kind, is a failure. Rules of one file share its
     samples: a sample matches if one of them matches.
     """
-    failures = [Failure(error.where, "", error.message) for error in rules.refused]
+    for error in rules.refused:
+        yield Result(error.where.rpartition(":")[0], "", "", error.where, error.message)
     files: dict[str, list[Rule]] = {}
     for rule in rules.rules:
         files.setdefault(rule.path, []).append(rule)
-    samples = 0
     for path, its_rules in files.items():
         title = ", ".join(rule.title for rule in its_rules)
         try:
             test = read_test(path, limits)
         except RuleError as error:
-            failures.append(Failure(error.where, title, error.message))
+            yield Result(path, title, "", error.where, error.message)
             continue
-        samples += len(test.samples)
         for sample in test.samples:
             parsed = parse_records(parsers, [sample.record], test.format, test.logsource, limits)
-            if message := _judge(sample, parsed, path, rules):
-                failures.append(Failure(sample.where, title, message))
-    return samples, failures
+            yield Result(path, title, sample.name, sample.where, _judge(sample, parsed, path, rules))
 
 
 def read_test(rule_path: str, limits: Limits) -> RuleTest:
@@ -140,7 +159,7 @@ def _test(document: Document, path: Path) -> RuleTest:
             if not isinstance(record, (str, dict, list)) or not record:
                 raise error("a record is a text, a mapping or a list", key, index)
             value = record.encode() if isinstance(record, str) else orjson.dumps(record)
-            samples.append(Sample(value, key == "match", f"{path}:{document.line(key, index)}"))
+            samples.append(Sample(f"{key} {index + 1}", value, key == "match", f"{path}:{document.line(key, index)}"))
     format_name = content.get("format", AUTO)
     logsource = content.get("logsource")
     if not isinstance(format_name, str):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
+import orjson
 import pytest
 from typer.testing import CliRunner
 
@@ -131,3 +133,84 @@ class TestCommands:
         assert "medium        webserver/-/-" in result.output
         assert "cannot be loaded" in result.output
         assert "\x1b" not in result.output
+
+    def test_junit(self, tmp_path: Path) -> None:
+        """Each sample is a case, what failed says why; hostile titles make no invalid XML."""
+        (tmp_path / "a.yml").write_text(RULE.replace("Admin page", '"Admin \\x1b<\\uFFFF\\" page"'))
+        (tmp_path / "a.test.yml").write_text(f"match: ['{GOOD}']\nno_match: ['{GOOD}']")
+        (tmp_path / "b.yml").write_text(RULE)
+        target = tmp_path / "junit.xml"
+
+        result = CliRunner().invoke(app, ["test", str(tmp_path), "--junit", str(target)])
+        nowhere = CliRunner().invoke(app, ["test", str(tmp_path), "--junit", str(tmp_path / "no" / "junit.xml")])
+
+        root = ET.parse(target).getroot()
+        assert result.exit_code == 1
+        assert (root.get("tests"), root.get("failures")) == ("3", "2")
+        first, second = root
+        assert [(case.get("name"), [each.tag for each in case]) for case in first] == [
+            ("match 1", []),
+            ("no_match 1", ["failure"]),
+        ]
+        assert first.get("name") == str(tmp_path / "a.yml")
+        assert "a.test.yml:2: must not match, but does" in (first[1][0].text or "")
+        assert "has no test" in (second[0][0].get("message") or "")
+        assert "cannot be written" in str(nowhere.exception)
+
+    @pytest.mark.parametrize(
+        ("options", "found"),
+        [
+            ([], "abc"),
+            (["--logsource", "webserver"], "ab"),
+            (["--logsource", "-/windows"], "c"),
+            (["--logsource", "webserver/-/apache"], "b"),
+            (["--logsource", "a/b/c/d"], ""),
+            (["--level", "high", "--level", "low"], "bc"),
+            (["--technique", "t1059"], "bc"),
+            (["--technique", "T1059.001"], "b"),
+            (["--bound"], "a"),
+            (["--unbound"], "bc"),
+            (["--unbound", "--level", "low"], "c"),
+        ],
+    )
+    def test_list_some(self, tmp_path: Path, options: list[str], found: str) -> None:
+        """By log source, level, technique, and whether any configured format has the log source."""
+        other = RULE.replace("category: webserver", "category: webserver\n  service: apache")
+        third = RULE.replace("category: webserver", "product: windows\n  category: unheard")
+        (tmp_path / "a.yml").write_text(RULE)
+        (tmp_path / "b.yml").write_text(other + "level: high\ntags: [attack.t1059.001]\n")
+        (tmp_path / "c.yml").write_text(third + "level: low\ntags: [attack.t1059]\n")
+
+        result = CliRunner().invoke(app, ["list", str(tmp_path), "--json", *options])
+
+        rules = orjson.loads(result.stdout)["rules"]
+        assert "".join(sorted(Path(rule["path"]).stem for rule in rules)) == found
+        assert result.exit_code == 0
+
+    def test_list_json(self, tmp_path: Path) -> None:
+        """What cannot be loaded is in it, with place and code."""
+        (tmp_path / "a.yml").write_text(RULE + "level: low\ntags: [attack.initial-access]\n")
+        (tmp_path / "b.yml").write_text("title: x")
+
+        result = CliRunner().invoke(app, ["list", str(tmp_path), "--json"])
+        wrong = CliRunner().invoke(app, ["list", str(tmp_path), "--level", "severe"])
+
+        assert "there are informational, low" in str(wrong.exception)
+        listed = orjson.loads(result.stdout)
+        assert result.exit_code == 3
+        assert listed["refused"][0]["where"] == f"{tmp_path}/b.yml:1"
+        assert listed["refused"][0]["code"] == "S002"
+        assert listed["rules"][0] | {"path": ""} == {
+            "key": listed["rules"][0]["key"],
+            "title": "Admin page",
+            "level": "low",
+            "status": None,
+            "category": "webserver",
+            "product": None,
+            "service": None,
+            "bound": True,
+            "techniques": [],
+            "tactics": ["initial-access"],
+            "path": "",
+            "document": 1,
+        }

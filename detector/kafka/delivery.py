@@ -26,6 +26,8 @@ from detector.window import Message
 
 COMMIT_INTERVAL_S = 0.1
 """Offsets are committed this often: a commit takes about 20 ms, and each is a write on the coordinator."""
+WINDOWS = 3
+"""Windows of a reader that are not acknowledged, at most: an answer takes less than it takes to fill one."""
 COMMIT_TIMEOUT_S = 20.0
 """A commit without an outcome so long after it was sent is sent again."""
 
@@ -134,7 +136,7 @@ class AtLeastOnce:
         self._group = group
         self._sizes = topics.max_message_bytes if topics else None
         self._make_sender = make_sender or (lambda sizes: Producer(config.kafka, max_message_bytes=sizes))
-        self._outbox = make_outbox(config, DELIVERY_TIMEOUT_MS / 1_000 + 5)
+        self._outbox = make_outbox(config, DELIVERY_TIMEOUT_MS / 1_000 + 5, WINDOWS)
         self._sender: Sender | None = None
         self._ready: dict[TopicPartition, int] = {}  # acknowledged, to be committed
         self._acknowledged: list[Message] = []
@@ -249,10 +251,10 @@ class AtLeastOnce:
         self._ready_windows = self._commit_windows = 0
 
 
-def make_outbox(config: Config, timeout_s: float) -> Outbox:
-    """An outbox for the configured topics; a few windows a reader are enough to keep all busy."""
+def make_outbox(config: Config, timeout_s: float, windows: int) -> Outbox:
+    """An outbox for the configured topics, for so many windows a reader."""
     topics = {"alerts": config.output.alerts_topic, "dead_letters": config.output.dead_letters_topic}
-    return Outbox(topics, max_windows=max(16, 8 * config.input.readers), timeout_s=timeout_s)
+    return Outbox(topics, max_windows=windows * max(2, config.input.readers), timeout_s=timeout_s)
 
 
 def output_sizes(config: Config, known: Mapping[str, int] | None) -> dict[str, int]:

@@ -27,6 +27,8 @@ from detector.window import Message
 
 OFFSETS_INTERVAL_S = 1.0
 """Offsets alone are worth a transaction this often."""
+WINDOWS = 8
+"""Windows of a reader that are not committed, at most: what comes while a transaction takes its time."""
 STEP_TIMEOUT_S = TRANSACTION_DELIVERY_TIMEOUT_MS / 1_000
 
 _STEP_S = 0.002
@@ -55,7 +57,7 @@ class ExactlyOnce:
         )
         self._identity = identity
         self._interval_s = config.output.transaction_interval_ms / 1_000
-        self._outbox = make_outbox(config, STEP_TIMEOUT_S)
+        self._outbox = make_outbox(config, STEP_TIMEOUT_S, WINDOWS)
         self._sender: Sender | None = None
         self._opened: float | None = None  # the transaction
         self._sealed: float | None = None

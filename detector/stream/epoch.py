@@ -225,7 +225,7 @@ class Epoch:
         self._limits = limits
         self._windows = 0
         self._preparing: tuple[str, Any, float] | None = None
-        self._queue: queue.Queue[Row | BaseException | None] = queue.Queue(maxsize=2 * readers)
+        self._queue: queue.Queue[Row | BaseException | None] = queue.Queue(maxsize=readers)
         self._abandoned = threading.Event()
         self._processes: dict[int, _Reader] = {}
         self._withdrawn = False

@@ -7,6 +7,7 @@ slower or less bounded.
 from __future__ import annotations
 
 import importlib
+import time
 from typing import Any
 
 from ray.data import DataContext, Dataset
@@ -19,7 +20,7 @@ POLL_INTERVAL_S = 0.01
 LIMITS_INTERVAL_S = 0.02
 """How often the executor looks at the cluster's resources: readers but the first start that much later."""
 
-MAX_WAITING_WINDOWS = 4
+MAX_WAITING_WINDOWS = 2
 """Window results that may wait for the driver before readers stop reading."""
 
 
@@ -43,8 +44,15 @@ class WaitingWindows(BackpressurePolicy):  # type: ignore[misc]
     """Back-pressure by count: Ray's own policies count bytes, and window results are tiny."""
 
     def max_task_output_bytes_to_read(self, op: Any) -> int | None:
-        """0 while enough results wait for the driver, else no limit of ours."""
-        return 0 if self._topology[op].total_enqueued_output_blocks() >= MAX_WAITING_WINDOWS else None
+        """0 while enough results wait for the driver, else no limit of ours.
+
+        The executor asks in every turn, and while results are there that it must not take its turns have no pause of
+        their own: without this one it burns a whole core until the driver goes on.
+        """
+        if self._topology[op].total_enqueued_output_blocks() < MAX_WAITING_WINDOWS:
+            return None
+        time.sleep(POLL_INTERVAL_S)
+        return 0
 
 
 def apply(context: DataContext) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from detector.kafka.local import LocalKafka, free_port
 from tests.bench.memory import usage
 from tests.harness.load import LoadProcess, timestamp_ms
@@ -32,8 +34,9 @@ def run(*, short: bool) -> dict[str, Any]:
     Every window of the load causes alerts, and each says when its window was evaluated: so the windows that were read
     during the stall can be counted afterwards, from outside.
 
-    Keys: windows_ahead_max (of the reader with most), driver_growth_mb, seconds_to_resume (until the first alert),
-    seconds_to_catch_up (until one about a record that was made after the stall).
+    Keys: windows_ahead_max (of the reader with most), driver_growth_mb, driver_cpu (cores, meanwhile),
+    seconds_to_resume (until the first alert), seconds_to_catch_up (until one about a record that was made after the
+    stall).
     """
     seconds = SHORT_SECONDS if short else SECONDS
     port = free_port()
@@ -54,6 +57,7 @@ def run(*, short: bool) -> dict[str, Any]:
             load.start()
             time.sleep(WARM_SECONDS)
             before = usage(service).driver_mb
+            busy = _cpu_seconds(service)
             proxy.hold()
             stalled = time.time()
             most = before
@@ -62,6 +66,7 @@ def run(*, short: bool) -> dict[str, Any]:
                 time.sleep(1)
             proxy.release()
             resumed = time.time()
+            busy = _cpu_seconds(service) - busy
             first = watcher.wait_for(lambda seen: seen.arrived > resumed, 60)
             caught_up = watcher.wait_for(
                 lambda seen: seen.token is not None and timestamp_ms(seen.token) > resumed * 1_000, 60
@@ -74,13 +79,20 @@ def run(*, short: bool) -> dict[str, Any]:
             load.close()
             service.close()
             watcher.close()
-    ahead = windows_between(watcher.seen, stalled + 1, resumed)
+    ahead = windows_between(watcher.seen, stalled, resumed)
     return {
         "windows_ahead_max": max(ahead.values(), default=0),
         "driver_growth_mb": round(most - before, 2),
+        "driver_cpu": round(busy / (resumed - stalled), 2),
         "seconds_to_resume": round(first.arrived - resumed, 2),
         "seconds_to_catch_up": round(caught_up.arrived - resumed, 2),
     }
+
+
+def _cpu_seconds(service: ServiceProcess) -> float:
+    assert service.process is not None
+    times = psutil.Process(service.process.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def windows_between(seen: Iterable[Seen], begin: float, end: float) -> dict[int, int]:

@@ -203,6 +203,8 @@ class Rules(_Section):
     """Folders or files of parser definitions, besides the built-in ones; the same name replaces a built-in one."""
     values_file: Path | None = None
     """YAML file that maps placeholder names to lists of values, for `|expand`."""
+    pipelines: tuple[Path, ...] = ()
+    """YAML files of pySigma's processing pipelines, which change the rules as they are loaded."""
     watch: bool = True
     """Whether changed rule and parser files take effect while the service runs."""
 

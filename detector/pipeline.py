@@ -47,6 +47,7 @@ class Spec:
     parsers: tuple[ParserSource, ...]
     values: dict[str, list[str]]
     sha: str
+    pipelines: tuple[RuleSource, ...] = ()
 
     @classmethod
     def of(
@@ -55,11 +56,12 @@ class Spec:
         rules: tuple[RuleSource, ...],
         parsers: tuple[ParserSource, ...],
         values: dict[str, list[str]],
+        pipelines: tuple[RuleSource, ...] = (),
     ) -> Spec:
         """The spec of a configuration and the sources that it names."""
-        parts = (config.input.topics, config.limits, config.output.min_level, rules, parsers, values)
+        parts = (config.input.topics, config.limits, config.output.min_level, rules, parsers, values, pipelines)
         sha = hashlib.sha256(repr(parts).encode()).hexdigest()
-        return cls(config.input.topics, config.limits, config.output.min_level, rules, parsers, values, sha)
+        return cls(config.input.topics, config.limits, config.output.min_level, rules, parsers, values, sha, pipelines)
 
 
 @dataclass(slots=True)
@@ -86,7 +88,9 @@ class Pipeline:
 
     def __init__(self, spec: Spec) -> None:
         self.parsers: Parsers = compile_parsers(spec.parsers, limits=spec.limits)
-        self.rules: RuleSet = compile_rules(spec.rules, values=spec.values, limits=spec.limits)
+        self.rules: RuleSet = compile_rules(
+            spec.rules, values=spec.values, limits=spec.limits, pipelines=spec.pipelines
+        )
         self.rules.engine.prepare()
         self._topics = {topic.name: topic for topic in spec.topics}
         self._limits = spec.limits

@@ -20,7 +20,7 @@ from detector.pipeline import Spec
 from detector.resources import builtin
 from detector.sigma.loading import compile_rules
 from detector.sigma.ruleset import RuleSet
-from detector.sigma.source import read_sources, read_values
+from detector.sigma.source import read_pipelines, read_sources, read_values
 
 DEBOUNCE_MS = 500
 """Files that change together, as in a checkout or a Kubernetes volume, make one new set."""
@@ -99,14 +99,15 @@ def load(config: Config) -> tuple[Spec, RuleSet]:
     """Read and compile the rules and parsers that the configuration names.
 
     Raises:
-        DetectorError: a path or the values file cannot be read, a parser is wrong, or there are rules but none loads.
+        DetectorError: a file cannot be read, a parser or pipeline is wrong, or there are rules but none loads.
     """
     settings = config.rules
     folders = ([builtin("sigma")] if settings.builtin else []) + list(settings.paths)
     sources = read_sources(folders, config.limits)
     parsers = read_parser_sources(settings.parser_paths)
     values = read_values(settings.values_file, config.limits)
-    rules = compile_rules(sources, values=values, limits=config.limits)
+    pipelines = read_pipelines(settings.pipelines, config.limits)
+    rules = compile_rules(sources, values=values, limits=config.limits, pipelines=pipelines)
     if sources and not rules.rules:
         raise RuleError(
             f"none of {len(rules.refused)} rules can be loaded; the first: {rules.refused[0]}",
@@ -117,14 +118,14 @@ def load(config: Config) -> tuple[Spec, RuleSet]:
         log.warning("a parser is refused, the others work", where=error.where, reason=error.message)
     for topic in config.input.topics:
         compiled.check_format(topic.format)
-    return Spec.of(config, sources, parsers, values), rules
+    return Spec.of(config, sources, parsers, values, pipelines), rules
 
 
 def _folders(config: Config) -> list[Path]:
     """What to watch: folders, because Kubernetes changes a mounted file by swapping a link beside it."""
     settings = config.rules
     files = [settings.values_file] if settings.values_file else []
-    paths: Iterable[Path] = [*settings.paths, *settings.parser_paths, *files]
+    paths: Iterable[Path] = [*settings.paths, *settings.parser_paths, *settings.pipelines, *files]
     if settings.builtin:
         paths = [builtin("sigma"), builtin("parsers"), *paths]
     return sorted({path if path.is_dir() else path.parent for path in paths})

@@ -89,12 +89,13 @@ def sources_of(paths: list[Path] | None, settings: Config) -> tuple[RuleSource, 
 
 
 def rules_of(sources: tuple[RuleSource, ...], settings: Config) -> RuleSet:
-    """The rules in the files. Raises ConfigError."""
+    """The rules in the files. Raises ConfigError, and RuleError for a pipeline that cannot be used."""
     from detector.sigma.loading import compile_rules
-    from detector.sigma.source import read_values
+    from detector.sigma.source import read_pipelines, read_values
 
     values = read_values(settings.rules.values_file, settings.limits)
-    return compile_rules(sources, values=values, limits=settings.limits)
+    pipelines = read_pipelines(settings.rules.pipelines, settings.limits)
+    return compile_rules(sources, values=values, limits=settings.limits, pipelines=pipelines)
 
 
 def parsers_of(settings: Config) -> Parsers:

@@ -27,13 +27,14 @@ def check(
 
     from detector.alerts.text import harmless_json, printable
     from detector.sigma.lint import Severity, Surroundings, check_rules
-    from detector.sigma.source import read_values
+    from detector.sigma.source import read_pipelines, read_values
 
     settings = settings_of(config)
     sources = sources_of(paths, settings)
     surroundings = Surroundings(parsers_of(settings), settings.input.topics, settings.limits)
     values = read_values(settings.rules.values_file, settings.limits)
-    report = check_rules(sources, values=values, limits=settings.limits, surroundings=surroundings)
+    pipelines = read_pipelines(settings.rules.pipelines, settings.limits)
+    report = check_rules(sources, values=values, limits=settings.limits, surroundings=surroundings, pipelines=pipelines)
     counts = {severity.value: report.count(severity) for severity in Severity}
     if as_json:
         summary = {"files": len(sources), "rules": report.rules, **counts}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import re2
@@ -12,7 +12,7 @@ import sigma.exceptions as errors
 from sigma.filters import SigmaFilter
 from sigma.policy import SigmaPolicy
 from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
-from sigma.rule import SigmaDetection, SigmaDetections, SigmaRule, SigmaRuleBase
+from sigma.rule import SigmaDetection, SigmaDetections, SigmaLogSource, SigmaRule, SigmaRuleBase
 
 from detector.config import Level
 from detector.events import LogSource
@@ -20,8 +20,9 @@ from detector.sigma.checks import MAX_LEAVES, Path, Refusal, check_detection, en
 from detector.sigma.conditions import ConditionError, parse_condition
 from detector.sigma.lowering import LoweringError, lower
 from detector.sigma.nearest import nearest
-from detector.sigma.nodes import Leaf, Node, Not, Or, Regex, Text, Wildcard, leaves
+from detector.sigma.nodes import And, Leaf, Node, Not, Or, Regex, Text, Wildcard, leaves
 from detector.sigma.patterns import MAX_REGEX_BYTES, regex_options
+from detector.sigma.pipelines import Pipelines, without_empty
 from detector.sigma.reference import compile_test
 from detector.sigma.rule import Rule
 
@@ -36,31 +37,38 @@ _TACTIC, _TECHNIQUE = "attack.", "attack.t"
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter (meta rule): the condition to add to the rules that it names, or to all of a log source (None)."""
+    """A filter (meta rule): the condition to add to the rules that it names, or to all of a log source (None).
+
+    document: what it was made of, as pySigma should see it.
+    """
 
     title: str
     logsource: LogSource
     rules: tuple[str, ...] | None
     condition: Node
+    document: Mapping[str, Any] = field(compare=False, repr=False)
 
-    def is_for(self, rule: Rule) -> bool:
-        """Whether it applies to a rule: named by id or name, and with every part of the log source that it names."""
+    def is_for(self, rule: Rule, logsource: LogSource | None = None) -> bool:
+        """Whether it applies to a rule: named by id or name, and with every part of the log source that it names.
+
+        logsource: the one that the rule's document names, where a pipeline changed it.
+        """
+        its = logsource or rule.logsource
         named = self.rules is None or rule.id in self.rules or rule.name in self.rules
         return named and all(
-            mine is None or mine == its
-            for mine, its in (
-                (self.logsource.category, rule.logsource.category),
-                (self.logsource.product, rule.logsource.product),
-                (self.logsource.service, rule.logsource.service),
-            )
+            mine == getattr(its, part)
+            for part in LogSource.__slots__
+            if (mine := getattr(self.logsource, part)) is not None
         )
 
 
-def parse_rule(document: Mapping[str, Any], path: str, number: int) -> Rule:
-    """The rule in a document. Raises Refusal."""
+def parse_rule(document: Mapping[str, Any], path: str, number: int, pipelines: Pipelines | None = None) -> Rule:
+    """The rule in a document, changed by the pipelines. Raises Refusal."""
     document = _checked(document, "detection")
     parsed = SigmaRule.from_dict(document, collect_errors=True, policy=_policy())
     _raise_first(parsed, document, "detection")
+    if pipelines is not None:
+        pipelines.apply(parsed)
     rule_id = str(parsed.id) if parsed.id else None
     tags = tuple(map(str, parsed.tags))
     return Rule(
@@ -80,23 +88,38 @@ def parse_rule(document: Mapping[str, Any], path: str, number: int) -> Rule:
         references=tuple(map(str, parsed.references)),
         falsepositives=tuple(map(str, parsed.falsepositives)),
         fields=tuple(map(str, parsed.fields)),
-        logsource=_logsource(document),
+        logsource=_lower_case(parsed.logsource),
         entity=entity_of(document),
         path=path,
         document=number,
-        condition=_condition(parsed.detection, document, "detection", ""),
+        condition=_condition(parsed.detection, document, "detection", "", changed=pipelines is not None),
     )
 
 
-def parse_filter(document: Mapping[str, Any]) -> Filter:
-    """The filter in a document. Raises Refusal."""
+def parse_filter(document: Mapping[str, Any], pipelines: Pipelines | None = None) -> Filter:
+    """The filter in a document, as it is without the pipelines. Raises Refusal."""
     document = _checked(document, "filter")
     parsed = SigmaFilter.from_dict(document, collect_errors=True, policy=_policy())
     _raise_first(parsed, document, "filter")
     named = parsed.filter.rules
     rules = None if isinstance(named, str) else tuple(str(reference.reference) for reference in named)
     label = f"{parsed.title}: "
-    return Filter(parsed.title, _logsource(document), rules, _condition(parsed.filter, document, "filter", label))
+    try:
+        condition = _condition(parsed.filter, document, "filter", label)
+    except Refusal as refusal:
+        if pipelines is None or refusal.code != "S006":
+            raise
+        condition = And(())  # the pipelines may have the values: `filter_for` asks them
+    return Filter(parsed.title, _lower_case(parsed.logsource), rules, condition, document)
+
+
+def filter_for(rule: Mapping[str, Any], found: Filter, pipelines: Pipelines) -> Node:
+    """The condition of a filter, changed by the pipelines as they change the rule in a document. Raises Refusal."""
+    selections = {name: each for name, each in found.document["filter"].items() if name != "rules"}
+    document = {**rule, "detection": exact_integers(selections)}
+    parsed = SigmaRule.from_dict(document, policy=_policy())
+    pipelines.apply(parsed)
+    return _condition(parsed.detection, document, "detection", f"{found.title}: ", changed=True)
 
 
 class _Engine(RE2RegexEngine):
@@ -156,19 +179,29 @@ def _raise_first(parsed: SigmaRuleBase, document: Mapping[str, Any], section: st
     raise Refusal(str(error), _KEYS.get(key, key))
 
 
-def _condition(detections: SigmaDetections, document: Mapping[str, Any], section: str, label: str) -> Node:
+def _condition(
+    detections: SigmaDetections, document: Mapping[str, Any], section: str, label: str, *, changed: bool = False
+) -> Node:
+    """The tree of a section. changed: a pipeline was at it, so that it is no longer what the document says."""
     selections: dict[str, Node] = {}
     for name, detection in detections.detections.items():
         try:
             selections[name] = _lower_checked(detection, label + name)
-        except _FAILURES:
+        except _FAILURES as error:
+            if changed:
+                raise Refusal(str(error), section, name, code=_code_of(error)) from None
             _refuse_if_broken(document[section][name], (section, name))
             raise
     try:
-        nodes = tuple(parse_condition(condition, selections) for condition in detections.condition)
+        nodes = tuple(parse_condition(each.condition, selections) for each in detections.parsed_condition)
     except ConditionError as error:
         raise Refusal(str(error), section, "condition") from None
     node = nodes[0] if len(nodes) == 1 else Or(nodes)
+    if changed:
+        left = without_empty(node)
+        if left is None:
+            raise Refusal("the pipelines leave nothing of the condition", section, "condition", code="S009")
+        node = left
     if _weight(node, {}) > MAX_LEAVES:
         raise Refusal(f"the condition asks for more than {MAX_LEAVES} comparisons", section, "condition")
     return node
@@ -190,8 +223,11 @@ def _refuse_if_broken(definition: Any, path: Path) -> None:
     except _FAILURES as error:
         for part, its_path in _parts(definition, path):
             _refuse_if_broken(part, its_path)
-        code = "S006" if isinstance(error, errors.SigmaPlaceholderError) else ""
-        raise Refusal(str(error), *path, code=code) from None
+        raise Refusal(str(error), *path, code=_code_of(error)) from None
+
+
+def _code_of(error: Exception) -> str:
+    return "S006" if isinstance(error, errors.SigmaPlaceholderError) else ""
 
 
 def _parts(definition: Any, path: Path) -> Iterator[tuple[Any, Path]]:
@@ -220,10 +256,15 @@ def _weight(node: Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def _logsource(document: Mapping[str, Any]) -> LogSource:
+def logsource_of(document: Mapping[str, Any]) -> LogSource:
+    """The log source that a rule's document names."""
     logsource = document["logsource"]
-    category, product, service = (logsource.get(part) or None for part in ("category", "product", "service"))
-    return LogSource(category and category.lower(), product and product.lower(), service and service.lower())
+    return LogSource(*((logsource.get(part) or "").lower() or None for part in LogSource.__slots__))
+
+
+def _lower_case(logsource: SigmaLogSource) -> LogSource:
+    parts = (logsource.category, logsource.product, logsource.service)
+    return LogSource(*((part or "").lower() or None for part in parts))
 
 
 def _is_technique(tag: str) -> bool:

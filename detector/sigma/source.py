@@ -60,12 +60,23 @@ def read_values(path: Path | None, limits: Limits) -> dict[str, list[str]]:
     return values
 
 
-def digest(sources: Sequence[RuleSource], values: Mapping[str, Sequence[str | int | float]]) -> str:
+def read_pipelines(paths: Iterable[Path], limits: Limits) -> tuple[RuleSource, ...]:
+    """The files of processing pipelines, in the order in which they are named. Raises ConfigError."""
+    return tuple(RuleSource(str(path), _read(path, limits.max_rule_file_bytes + 1)) for path in paths)
+
+
+def digest(
+    sources: Sequence[RuleSource],
+    values: Mapping[str, Sequence[str | int | float]],
+    pipelines: Sequence[RuleSource] = (),
+) -> str:
     """16 hexadecimal digits that name a rule set."""
     sha = hashlib.sha256()
-    for source in sources:
-        sha.update(f"{len(source.path)} {len(source.text)} {source.path}".encode())
-        sha.update(source.text)
+    for kind in (sources, pipelines):
+        sha.update(f"{len(kind)}\0".encode())
+        for source in kind:
+            sha.update(f"{len(source.path)} {len(source.text)} {source.path}".encode())
+            sha.update(source.text)
     sha.update(repr(sorted((name, list(items)) for name, items in values.items())).encode())
     return sha.hexdigest()[:16]
 

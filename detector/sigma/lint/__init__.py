@@ -45,10 +45,15 @@ class Report:
 
 
 def check_rules(
-    sources: Sequence[RuleSource], *, values: Values | None = None, limits: Limits, surroundings: Surroundings
+    sources: Sequence[RuleSource],
+    *,
+    values: Values | None = None,
+    limits: Limits,
+    surroundings: Surroundings,
+    pipelines: Sequence[RuleSource] = (),
 ) -> Report:
-    """Load the rules of the sources and look at each. Raises nothing for what they hold."""
-    rules = compile_rules(sources, values=values, limits=limits)
+    """Load the rules of the sources and look at each. Raises nothing for what they hold, as `compile_rules` does."""
+    rules = compile_rules(sources, values=values, limits=limits, pipelines=pipelines)
     with placeholder_values(values or {}):
         findings = list(_findings(sources, rules, limits, surroundings))
     return Report(len(rules.rules), tuple(sorted(findings, key=lambda each: (each.path, each.line, each.code))))

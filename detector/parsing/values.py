@@ -36,6 +36,18 @@ def _text(name: str) -> Convert:
     return convert
 
 
+def _plus_spaces(name: str) -> Convert:
+    """A text in which `+` stands for a space, as in W3C logs."""
+
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        if not isinstance(value, str) or not value:
+            return False
+        ecs[name] = value.replace("+", " ")
+        return True
+
+    return convert
+
+
 def _last_segment(name: str) -> Convert:
     def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
         if not isinstance(value, str) or "/" not in value:
@@ -327,6 +339,7 @@ def _quoted(text: str, start: int) -> tuple[str, int]:
 TYPES: dict[str, Callable[[str], Convert]] = {
     "value": _string,  # as it stands: text of a pattern, any JSON value
     "text": _text,  # a string that is not empty
+    "plus_spaces": _plus_spaces,  # a text in which + stands for a space
     "last_segment": _last_segment,  # of a string with slashes: what follows the last
     "extension": _extension,  # of the file that a URL names
     "joined": _joined,  # a text, or a list of them with spaces between

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.docs import alert_schema, commands, configuration, metrics, rule_checks
+from tests.docs import alert_schema, commands, configuration, formats, metrics, rule_checks
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -14,5 +14,6 @@ PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "metrics.md": metrics.page,
     DOCS / "alert-schema.md": alert_schema.page,
     DOCS / "commands.md": commands.page,
+    DOCS / "formats.md": formats.page,
     DOCS / "rule-checks.md": rule_checks.page,
 }

@@ -58,7 +58,13 @@ class TestPattern:
                 pattern = Pattern(definition.pattern)
                 for groups in pattern.extract(lines):
                     empty = {name for name, group in zip(pattern.names, groups or (), strict=False) if not group}
-                    assert groups is None or empty <= pattern.optional | {"referrer", "content", "request", "pairs"}
+                    assert groups is None or empty <= pattern.optional | {
+                        "referrer",
+                        "content",
+                        "request",
+                        "pairs",
+                        "future_use",
+                    }
 
 
 class TestPartialPattern:

@@ -84,7 +84,7 @@ def _of_programs(programs: Iterable[ProgramDefinition]) -> KnownFields:
         known |= _of_fields(program.fields)
         for message in program.messages:
             names = frozenset(compiled(message.pattern).names)
-            known |= _of_fields(message.fields) | KnownFields(names, closed=not message.unpack)
+            known |= _of_fields(message.fields) | KnownFields(names)  # pairs of the packet filter: samples tell
     return known
 
 

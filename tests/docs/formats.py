@@ -13,13 +13,13 @@ from tests.docs.markdown import generated, table
 
 _HEAD = """# Formats
 
-What the built-in parsers read, each with an example of a record and what its parts are called. How a parser is chosen, what
-becomes of malformed input, and how to write one: [parsing](parsing.md).
+What the built-in parsers read, each with an example of a record and what its parts are called. How a parser is
+chosen, what becomes of malformed input, and how to write one: [parsing](parsing.md).
 
     detector parse FILE --format NAME       shows what the lines of a file become
 
-A field's source is a group of the format's expression or a path into the object; several stand in the order in which they
-are tried. Beside these names every event has its fields as they stood, its original bytes and its time.
+A field's source is a group of the format's expression or a path into the object; several stand in the order in which
+they are tried. Beside these names every event has its fields as they stood, its original bytes and its time.
 """
 _EXAMPLE_MAX = 600
 

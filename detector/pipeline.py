@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 from detector.alerts.dead_letters import dead_letter, decode_headers
 from detector.alerts.encoding import encode
 from detector.config import Config, InputTopic, Level, Limits
+from detector.direct import Direct, DirectLane
 from detector.events import Event, LogSource
 from detector.failpoints import failpoint, poison
 from detector.metrics import DeadLetterReason
-from detector.parsing.registry import Failure, Parsers, ParserSource, compile_parsers
+from detector.parsing.registry import Failure, Parsed, Parsers, ParserSource, compile_parsers
 from detector.sigma.fields import EventView
 from detector.sigma.loading import compile_rules
 from detector.sigma.rule import Rule
@@ -82,9 +83,12 @@ class _Outcome:
 
 
 class Pipeline:
-    """Parses, detects and encodes; holds no state between windows."""
+    """Parses, detects and encodes; holds no state between windows.
 
-    __slots__ = ("_limits", "_min_severity", "_topics", "parsers", "rules")
+    direct: whether records may take the direct lane, which changes no answer.
+    """
+
+    __slots__ = ("_lanes", "_limits", "_min_severity", "_topics", "direct", "parsers", "rules")
 
     def __init__(self, spec: Spec) -> None:
         self.parsers: Parsers = compile_parsers(spec.parsers, limits=spec.limits)
@@ -95,6 +99,12 @@ class Pipeline:
         self._topics = {topic.name: topic for topic in spec.topics}
         self._limits = spec.limits
         self._min_severity = spec.min_level.severity
+        self._lanes = {
+            topic.name: DirectLane(self.parsers, self.rules.engine, topic, spec.limits)
+            for topic in spec.topics
+            if DirectLane.takes(self.parsers, topic)
+        }
+        self.direct = True
 
     def run(self, window: Window) -> WindowResult:
         """Everything that a window causes, whatever its records are: nothing that they hold raises."""
@@ -133,10 +143,11 @@ class Pipeline:
         poison(part.values)
         started = time.perf_counter()
         topic = part.topic
-        logsource = LogSource(**topic.logsource.model_dump()) if topic.logsource else None
-        parsed = self.parsers.parse(part.records, format=topic.format, logsource=logsource, limits=self._limits)
+        direct = self._direct(part) if not careful else None
+        direct_at = time.perf_counter()
+        parsed = self._parse(part, direct)
         parsed_at = time.perf_counter()
-        for event, matches in zip(parsed.events, self._matches(parsed.events, careful=careful), strict=True):
+        for event, matches in zip(parsed.events, self._matches(parsed.events, direct, careful=careful), strict=True):
             for rule, views in matches:
                 self._report(rule, views, event, part, outcome, careful=careful)
             outcome.counts["events", event.format] += 1
@@ -145,15 +156,50 @@ class Pipeline:
             if failure.reason is DeadLetterReason.UNPARSED:
                 outcome.counts["unparsed", topic.name] += 1
         outcome.evaluated = [int(part.rows[row]) for row in {event.record for event in parsed.events}]
-        outcome.seconds["parse"] = parsed_at - started
-        outcome.seconds["detect"] = time.perf_counter() - parsed_at
+        if direct is not None:
+            outcome.evaluated += part.rows[direct.rows].tolist()
+            for name, count in direct.events.items():
+                outcome.counts["events", name] += count
+        outcome.seconds["parse"] = parsed_at - direct_at
+        outcome.seconds["detect"] = time.perf_counter() - parsed_at + direct_at - started
         return outcome
 
-    def _matches(self, events: Sequence[Event], *, careful: bool) -> Iterable[Iterable[tuple[Rule, Views]]]:
+    def lane(self, topic: str) -> DirectLane:
+        """The direct lane of a topic that has one."""
+        return self._lanes[topic]
+
+    def _direct(self, part: _Part) -> Direct | None:
+        lane = self._lanes.get(part.topic.name)
+        return lane.run(part.records) if lane is not None and self.direct else None
+
+    def _parse(self, part: _Part, direct: Direct | None) -> Parsed:
+        """The events of the records that the direct lane is not the end of: of those that matched, and of the rest."""
+        topic = part.topic
+        logsource = LogSource(**topic.logsource.model_dump()) if topic.logsource else None
+        if direct is None or len(direct.rest) == part.records.num_rows:
+            return self.parsers.parse(part.records, format=topic.format, logsource=logsource, limits=self._limits)
+        rows = np.sort(np.concatenate([direct.rest, np.array(list(direct.matches), np.int64)]))
+        records = part.records.take(pa.array(rows))
+        parsed = self.parsers.parse(records, format=topic.format, logsource=logsource, limits=self._limits)
+        for event in parsed.events:
+            event.record = int(rows[event.record])
+        parsed.failures = [replace(failure, record=int(rows[failure.record])) for failure in parsed.failures]
+        return parsed
+
+    def _matches(
+        self, events: Sequence[Event], direct: Direct | None, *, careful: bool
+    ) -> Iterable[Iterable[tuple[Rule, Views]]]:
         """The rules to report of each event; when careful, all that run on it, for nobody asked yet."""
         if careful:
             return map(self.rules.bound_to, events)
-        return (((rule, (view,)) for rule, view in matches) for matches in self.rules.matching(events))
+        known = direct.matches if direct is not None else {}
+        asked = iter(self.rules.matching([event for event in events if event.record not in known]))
+        return (
+            ((self.rules.rules[rule], (EventView(event, event.bindings[place]),)) for rule, place in found)
+            if (found := known.get(event.record))
+            else ((rule, (view,)) for rule, view in next(asked))
+            for event in events
+        )
 
     def _report(self, rule: Rule, views: Views, event: Event, part: _Part, outcome: _Outcome, *, careful: bool) -> None:
         try:

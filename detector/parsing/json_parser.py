@@ -64,20 +64,33 @@ class JsonParser:
         """The log sources that its events can have."""
         return self._sources.declared
 
+    @property
+    def tests(self) -> tuple[tuple[Find, Callable[[str], bool]], ...]:
+        """What decides beside the members whether an object is of this format: values, and what they must contain."""
+        return self._values
+
+    def lifted(self, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """An object with the names that the definition adds; see detector.parsing.lifting."""
+        return self._lift.apply(value) if self._lift else value
+
     def takes(self, value: dict[str, JsonValue]) -> bool:
         """Whether an object is of this format."""
-        if not self._members <= value.keys():
-            return False
-        for finders in self._keys:
-            if not _any_there(finders, value):
-                return False
-        if self._any and not _any_there(self._any, value):
+        if not self.may_take(value):
             return False
         for find, contains in self._values:
             text = find(value)
             if not (isinstance(text, str) and contains(text)):
                 return False
         return True
+
+    def may_take(self, value: dict[str, JsonValue]) -> bool:
+        """Whether an object has the members of this format."""
+        if not self._members <= value.keys():
+            return False
+        for finders in self._keys:
+            if not _any_there(finders, value):
+                return False
+        return not self._any or _any_there(self._any, value)
 
     def event(
         self,
@@ -96,8 +109,7 @@ class JsonParser:
         whole: else it becomes a raw event with the fields so far. text: whether `original` holds more than these.
         """
         ecs: Ecs = {}
-        if self._lift:
-            value = self._lift.apply(value)
+        value = self.lifted(value)
         self._fields.apply(value, ecs)
         flags = line.flags + flags
         time_us = None

@@ -83,7 +83,7 @@ class Parsers:
     sha: names the set; equal texts give equal ones. errors: definitions that were left out, the others work.
     """
 
-    __slots__ = ("_checked", "_inner", "_parsers", "_programs", "_recognizer", "errors", "sha")
+    __slots__ = ("_checked", "_inner", "_json", "_parsers", "_programs", "_recognizer", "errors", "sha")
 
     def __init__(self, sources: Iterable[ParserSource], limits: Limits) -> None:
         sources = tuple(sources)
@@ -94,6 +94,7 @@ class Parsers:
         self.errors: list[ParserError] = []
         self._checked = self._definitions(sources, limits)
         self._parsers, self._programs = _compile(self._checked, self.errors)
+        self._json = {name: parser for name, parser in self._parsers.items() if isinstance(parser, JsonParser)}
         self._recognizer = Recognizer(self._parsers.values())
         self._inner = {name: inner for name, parser in self._parsers.items() if (inner := inner_of(parser))}
 
@@ -101,6 +102,11 @@ class Parsers:
     def definitions(self) -> Mapping[str, TextDefinition | JsonDefinition]:
         """The definitions of the formats, by name."""
         return {name: parser.definition for name, parser in self._parsers.items()}
+
+    @property
+    def json(self) -> Mapping[str, JsonParser]:
+        """The parsers of JSON objects, by name."""
+        return self._json
 
     @property
     def bindings(self) -> Mapping[str, tuple[Binding, ...]]:

@@ -59,7 +59,7 @@ _RUNS: tuple[tuple[int, int, int, int], ...] = (
 )
 # fmt: on
 
-_TABLE = {
+TABLE = {
     **{code: code + 32 for code in range(ord("A"), ord("Z") + 1)},
     **{code: code + add for first, last, stride, add in _RUNS for code in range(first, last + 1, stride)},
 }
@@ -67,4 +67,4 @@ _TABLE = {
 
 def fold(text: str) -> str:
     """The text in the form in which texts that differ only in case are equal; as many code points as before."""
-    return text.lower() if text.isascii() else text.translate(_TABLE)
+    return text.lower() if text.isascii() else text.translate(TABLE)

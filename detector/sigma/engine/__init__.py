@@ -9,11 +9,18 @@ the plain evaluator where an answer hangs on it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import islice
 
+import numpy as np
+
 from detector.events import Event, LogSource
+from detector.parsing.direct.slots import Slots
 from detector.sigma.engine.columns import Row
+from detector.sigma.engine.kernels import Ints, Longs
 from detector.sigma.engine.program import ROWS, Options, Program
+from detector.sigma.engine.slots import Reading, SlotView
+from detector.sigma.engine.slots import gather as gather_slots
 from detector.sigma.fields import EventView
 from detector.sigma.rule import Rule, runs_on
 
@@ -34,8 +41,8 @@ class Engine:
     def __init__(self, rules: Sequence[Rule], options: Options = Options()) -> None:  # noqa: B008 -- frozen
         self._rules = tuple(rules)
         self._options = options
-        self._programs: dict[LogSource, _Bound | None] = {}
-        self._by_rules: dict[tuple[int, ...], _Bound] = {}
+        self._programs: dict[LogSource, Bound | None] = {}
+        self._by_rules: dict[tuple[int, ...], Bound] = {}
 
     def prepare(self) -> None:
         """Compile for the log sources that the rules name, before the first event comes."""
@@ -45,7 +52,7 @@ class Engine:
     def matching(self, events: Sequence[Event]) -> list[Matches]:
         """The rules that match each event."""
         found: list[dict[int, tuple[int, EventView]]] = [{} for _ in events]
-        rows: dict[int, tuple[_Bound, list[tuple[int, int]]]] = {}
+        rows: dict[int, tuple[Bound, list[tuple[int, int]]]] = {}
         for number, event in enumerate(events):
             for place, binding in enumerate(event.bindings):
                 bound = self._bound(binding.logsource)
@@ -62,9 +69,13 @@ class Engine:
         bound = self._bound(logsource)
         return bound.program if bound is not None else None
 
+    def bound(self, logsource: LogSource) -> Bound | None:
+        """The rules that run on a log source, None where there are none."""
+        return self._bound(logsource)
+
     def _run(
         self,
-        bound: _Bound,
+        bound: Bound,
         events: Sequence[Event],
         batch: list[tuple[int, int]],
         found: list[dict[int, tuple[int, EventView]]],
@@ -86,7 +97,7 @@ class Engine:
             if before is None or place < before[0]:
                 found[number][rule] = place, view(row)
 
-    def _bound(self, logsource: LogSource) -> _Bound | None:
+    def _bound(self, logsource: LogSource) -> Bound | None:
         """The program of a log source, None where no rule runs on it."""
         if logsource in self._programs:
             return self._programs[logsource]
@@ -96,12 +107,12 @@ class Engine:
         numbers = tuple(number for number, rule in enumerate(self._rules) if runs_on(rule.logsource, logsource))
         bound = self._by_rules.get(numbers)
         if bound is None and numbers:
-            bound = self._by_rules[numbers] = _Bound(numbers, self._rules, self._options)
+            bound = self._by_rules[numbers] = Bound(numbers, self._rules, self._options)
         self._programs[logsource] = bound
         return bound
 
 
-class _Bound:
+class Bound:
     """Some rules of a rule set, by their numbers in it, and their program."""
 
     __slots__ = ("program", "rules")
@@ -109,3 +120,22 @@ class _Bound:
     def __init__(self, numbers: tuple[int, ...], rules: Sequence[Rule], options: Options) -> None:
         self.rules = numbers
         self.program = Program([rules[number].condition for number in numbers], options)
+
+    def match(self, slots: Slots, reading: Reading, records: Ints, views: Ints) -> tuple[Longs, Longs]:
+        """The pairs of row and rule that match, by the rules' numbers in the rule set.
+
+        reading: of the program. records, views: of each row; a view is one that `reading` has.
+        """
+        found: list[tuple[np.ndarray, np.ndarray]] = []
+        numbers = np.array(self.rules, np.int64)
+        for start in range(0, len(records), ROWS):
+            its_records, its_views = records[start : start + ROWS], views[start : start + ROWS]
+            columns = gather_slots(slots, reading, its_records, its_views, self.program.columns)
+
+            @cache
+            def view(row: int, records: Ints = its_records, views: Ints = its_views) -> EventView:
+                return SlotView(reading, slots, int(records[row]), int(views[row]))
+
+            rows, rules = self.program.match(columns, view)
+            found.append((rows.astype(np.int64) + start, numbers[rules]))
+        return np.concatenate([rows for rows, _ in found]), np.concatenate([rules for _, rules in found])

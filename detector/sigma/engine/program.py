@@ -13,7 +13,7 @@ from detector.sigma.engine.columns import Columns, Row, gather
 from detector.sigma.engine.lowering import LeafTest, Lowering, Vocabulary
 from detector.sigma.engine.witness import gram_counts, scores, witness
 from detector.sigma.fields import EventView
-from detector.sigma.nodes import Node
+from detector.sigma.nodes import FieldRef, Node
 
 ROWS = 2048
 """Rows that are evaluated together: enough to be fast, few enough to stay in the cache."""
@@ -40,7 +40,7 @@ class Options:
 class Program:
     """The rules that run on the events of one log source.
 
-    fields, columns: what `gather` takes.
+    fields, columns: what `gather` takes. read: fields whose values are compared, not only their presence.
     """
 
     def __init__(self, conditions: Sequence[Node], options: Options = Options()) -> None:
@@ -61,6 +61,10 @@ class Program:
         self.fields = tuple(words.fields)
         self.columns = tuple(words.columns)
         self._leaves = tuple(LeafTest(name, matcher) for name, matcher in words.leaves)
+        referred = {matcher.field for _, matcher in words.leaves if isinstance(matcher, FieldRef)}
+        self.read = frozenset(
+            (*(self.fields[field] for field, _ in self.columns), *(name for name, _ in words.leaves), *referred)
+        )
         self._index = grams.build(atoms, used, len(words.columns), counts)
         self._kinds = np.array([atom.kind for atom in atoms], np.uint8)
         self._atom_column = np.array([atom.column for atom in atoms], np.int32)
@@ -78,7 +82,10 @@ class Program:
 
     def run(self, rows: Sequence[Row], view: View) -> tuple[np.ndarray, np.ndarray]:
         """The pairs of row and rule that match, by their numbers; in the order of the rows."""
-        columns = gather(rows, self.fields, self.columns)
+        return self.match(gather(rows, self.fields, self.columns), view)
+
+    def match(self, columns: Columns, view: View) -> tuple[np.ndarray, np.ndarray]:
+        """The same of rows whose columns were gathered in another way."""
         hits, hit_end = self.scan(columns)
         pair_rows, pair_rules = self.candidates(columns, hits, hit_end)
         pcs = self._entries[pair_rules]

@@ -1,0 +1,160 @@
+"""The direct lane: the rules on JSON records, without a Python object for a record that none of them matches.
+
+What it cannot decide takes the way over parser and events, which is always right; what matched takes it for its alert.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from detector.config import InputTopic, Limits
+from detector.events import Event, LogSource
+from detector.parsing.direct.lane import JsonLane, Kind
+from detector.parsing.direct.symbols import Leaf
+from detector.parsing.registry import AUTO, Parsers
+from detector.sigma.engine import Bound, Engine
+from detector.sigma.engine.kernels import HAS_VALUE, IS_NULL, IS_PRESENT
+from detector.sigma.engine.slots import FieldSlots, Reading
+from detector.sigma.fields import KEYWORDS, flatten, keyword_values, values_at
+
+_View = tuple[Bound, int, int]
+"""Rules that run on a kind, the view through which they see it, and the place of its log source among its bindings."""
+
+
+@dataclass(slots=True)
+class Direct:
+    """What became of some records.
+
+    rest: the rows of the records that take the other way.
+    matches: row -> the rules that match, by their numbers in ascending order, each with the place of the first of the
+        event's log sources through which it does.
+    events: how many of each format matched nothing, and rows: which records those were.
+    """
+
+    rest: np.ndarray
+    matches: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    events: Counter[str] = field(default_factory=Counter)
+    rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+class DirectLane:
+    """The records of one topic. It remembers kinds of records, nothing of what is in them."""
+
+    __slots__ = ("_engine", "_lane", "_logsource", "_parsers", "_readings", "_topic", "_views", "limits")
+
+    def __init__(self, parsers: Parsers, engine: Engine, topic: InputTopic, limits: Limits) -> None:
+        self._parsers = parsers
+        self._engine = engine
+        self._topic = topic
+        self._logsource = LogSource(**topic.logsource.model_dump()) if topic.logsource else None
+        self.limits = limits
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lane = JsonLane(self._parsers, self._topic.format, self._logsource, self.limits)
+        self._readings: dict[int, Reading] = {}
+        self._views: list[tuple[_View, ...] | None] = []
+
+    @staticmethod
+    def takes(parsers: Parsers, topic: InputTopic) -> bool:
+        """Whether a topic may hold records for it."""
+        return topic.format == AUTO or topic.format in parsers.json
+
+    def run(self, records: pa.RecordBatch) -> Direct:
+        """The rules on records of the topic (of window.RECORDS)."""
+        if self._lane.full:
+            self._begin()
+        slots, kinds = self._lane.read(records)
+        self._views += [self._views_of(kind) for kind in self._lane.kinds[len(self._views) :]]
+        unfit = [number for number, views in enumerate(self._views) if views is None]
+        if unfit:
+            kinds[np.isin(kinds, unfit)] = -1
+        rows: dict[int, tuple[Bound, list[np.ndarray], list[tuple[int, int, int]]]] = {}
+        order = np.argsort(kinds, kind="stable")
+        present, first = np.unique(kinds[order], return_index=True)
+        parts = np.split(order, first[1:])
+        for number, part in zip(present.tolist(), parts, strict=True):
+            for bound, view, place in self._views[number] or () if number >= 0 else ():
+                _, its_rows, its_views = rows.setdefault(id(bound), (bound, [], []))
+                its_rows.append(part)
+                its_views.append((len(part), view, place))
+        matches: dict[int, dict[int, int]] = {}
+        for bound, its_rows, its_views in rows.values():
+            records_of = np.concatenate(its_rows).astype(np.int32)
+            sizes, views, places = np.array(its_views, np.int32).T
+            matched, rules = bound.match(slots, self._readings[id(bound)], records_of, np.repeat(views, sizes))
+            places = np.repeat(places, sizes)[matched]
+            for row, rule, place in zip(records_of[matched].tolist(), rules.tolist(), places.tolist(), strict=True):
+                of_row = matches.setdefault(row, {})
+                of_row[rule] = min(of_row.get(rule, place), place)
+        harmless = kinds.copy()
+        harmless[list(matches)] = -1
+        done = np.flatnonzero(harmless >= 0)
+        events: Counter[str] = Counter()
+        numbers, counts = np.unique(harmless[done], return_counts=True)
+        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            events[self._lane.kinds[number].parser.name] += count
+        return Direct(
+            np.flatnonzero(kinds < 0), {row: sorted(found.items()) for row, found in matches.items()}, events, done
+        )
+
+    def _views_of(self, kind: Kind) -> tuple[_View, ...] | None:
+        """How the rules see a kind, None if they read what is in no slot."""
+        views: list[_View] = []
+        for place, binding in enumerate(kind.bindings):
+            bound = self._engine.bound(binding.logsource)
+            if bound is None:
+                continue
+            event = Event(0, 0, kind.raw, _Ecs(kind), b"", "", kind.bindings)
+            try:
+                fields = {
+                    name: _field_slots(
+                        keyword_values(event) if name == KEYWORDS else values_at(event, binding.aliases, name),
+                        read=name in bound.program.read,
+                    )
+                    for name in bound.program.fields
+                }
+            except _UnfitFieldError:
+                return None
+            if KEYWORDS in fields:
+                fields[KEYWORDS] = FieldSlots(fields[KEYWORDS].slots, fields[KEYWORDS].bits | IS_PRESENT)
+            reading = self._readings.setdefault(id(bound), Reading(bound.program.fields))
+            views.append((bound, reading.add(fields), place))
+        return tuple(views)
+
+
+class _UnfitFieldError(Exception):
+    """A field that is in no slot."""
+
+
+class _Ecs(dict[str, object]):
+    """The ECS fields of a kind: none are there, and what may be there is unfit."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def __contains__(self, name: object) -> bool:
+        if self._kind.may_have(str(name)):
+            raise _UnfitFieldError(name)
+        return False
+
+
+def _field_slots(values: list[object], *, read: bool) -> FieldSlots:
+    """Where the values of a field are; `read`: by comparing them, else only their presence counts."""
+    slots: dict[int, None] = {}
+    bits = IS_PRESENT if values else 0
+    for value in flatten(values):
+        if value is None:
+            bits |= IS_NULL
+        elif isinstance(value, Leaf) and (value.exact or not read):
+            slots[value.slot] = None
+        elif read:
+            raise _UnfitFieldError
+        else:
+            bits |= HAS_VALUE
+    return FieldSlots(tuple(slots), bits)

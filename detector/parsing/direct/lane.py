@@ -1,0 +1,260 @@
+"""Which kind of event each JSON record is: learnt from one record, by the parsers, and known from then on.
+
+A kind is a shape, and the answers to a few questions about values: what tells the formats apart, and the log sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from detector.config import Limits
+from detector.events import Binding, LogSource
+from detector.parsing.definition import JsonDefinition, Scalar
+from detector.parsing.direct import kernels
+from detector.parsing.direct.simd import padded
+from detector.parsing.direct.slots import Slots
+from detector.parsing.direct.symbols import Leaf, Raw, UnfitError, leaves_of, looks_at_values, makers, may_have
+from detector.parsing.direct.trie import Trie
+from detector.parsing.json_parser import JsonParser
+from detector.parsing.mapping import MISSING, canonical, finder
+from detector.parsing.registry import AUTO, Parsers
+
+MAX_KINDS = 4_096
+_MAX_ONCE = 65_536
+"""Kinds seen once that are remembered: a kind is learnt when it comes again, so that chance costs nothing."""
+_MAX_ANSWERS = 1 << 40
+_SHAPE = 1 << 41
+_MAX_DEPTH = 4
+_AS_IT_STANDS = ("value", "text")
+"""Types whose value is the text that it is made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What all records of a kind are.
+
+    parser: the one that takes them whole, each as one event.
+    raw: the event's raw fields, with a `Leaf` for each value.
+    """
+
+    parser: JsonParser
+    bindings: tuple[Binding, ...]
+    raw: Raw
+
+    def may_have(self, name: str) -> bool:
+        """Whether one of them may have an ECS field of that name."""
+        return may_have(self.parser.definition, self.raw, name)
+
+
+@dataclass(slots=True)
+class _Questions:
+    """About the values of a shape. texts: slot to the texts that matter. tests: slots, and tests of their texts."""
+
+    texts: dict[int, set[str]]
+    tests: list[tuple[int, Callable[[str], bool]]]
+
+
+class JsonLane:
+    """The kinds of the JSON records of one topic, as they come."""
+
+    __slots__ = (
+        "_format",
+        "_kind_of",
+        "_limits",
+        "_logsource",
+        "_once",
+        "_parsers",
+        "_questions",
+        "_tables",
+        "_trie",
+        "kinds",
+    )
+
+    def __init__(self, parsers: Parsers, form: str, logsource: LogSource | None, limits: Limits) -> None:
+        self._parsers = parsers
+        self._format = form
+        self._logsource = logsource
+        self._limits = limits
+        self._trie = Trie()
+        self._questions: list[_Questions | None] = []
+        self._tables: tuple[np.ndarray, ...] | None = None
+        self._kind_of: dict[int, int] = {}
+        self._once: set[int] = set()
+        self.kinds: list[Kind] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether it can learn no more: begin anew."""
+        return self._trie.full or len(self._kind_of) >= MAX_KINDS
+
+    def read(self, records: pa.RecordBatch) -> tuple[Slots, np.ndarray]:
+        """The slots of records (of window.RECORDS), and the index in `kinds` of each record; -1: it is of none."""
+        slots, shapes = self._trie.read(records.column("value"), self._limits.max_line_bytes)
+        self._ask(shapes, records)
+        codes = self._codes(slots, shapes)
+        keys, firsts, inverse, counts = np.unique(
+            np.where(codes < 0, -1, shapes * np.int64(_SHAPE) + codes),
+            return_index=True, return_inverse=True, return_counts=True,
+        )  # fmt: skip
+        numbers = np.full(len(keys), -1, np.int64)
+        for place, (key, first, count) in enumerate(zip(keys.tolist(), firsts.tolist(), counts.tolist(), strict=True)):
+            if key >= 0:
+                numbers[place] = self._number(key, first, count, records)
+        return slots, numbers[inverse]
+
+    def _number(self, key: int, record: int, count: int, records: pa.RecordBatch) -> int:
+        number = self._kind_of.get(key)
+        if number is None:
+            if count < 2 and key not in self._once:
+                if len(self._once) >= _MAX_ONCE:
+                    self._once.clear()
+                self._once.add(key)
+                return -1
+            number = -1
+            kind = self._learn(records.slice(record, 1))
+            if kind is not None:
+                number = len(self.kinds)
+                self.kinds.append(kind)
+            self._kind_of[key] = number
+        return number
+
+    def _learn(self, record: pa.RecordBatch) -> Kind | None:
+        """The kind of one record, None if it is not one event of one parser."""
+        parsed = self._parsers.parse(record, format=self._format, logsource=self._logsource, limits=self._limits)
+        if len(parsed.events) != 1 or parsed.failures:
+            return None
+        (event,) = parsed.events
+        text = record.column("value")[0].as_py()
+        parser = self._parsers.json.get(event.format)
+        if event.ordinal or event.text or "unparsed" in event.flags or event.original != text or parser is None:
+            return None
+        raw = parser.lifted(leaves_of(text))
+        return Kind(parser, event.bindings, raw) if raw.keys() == event.raw.keys() else None
+
+    def _ask(self, shapes: np.ndarray, records: pa.RecordBatch) -> None:
+        """Find the questions of the shapes that are new."""
+        if self._trie.shapes == len(self._questions):
+            return
+        known = len(self._questions)
+        firsts = dict(zip(*(each.tolist() for each in np.unique(shapes, return_index=True)), strict=True))
+        for shape in range(known, self._trie.shapes):
+            self._questions.append(self._questions_of(records.column("value")[firsts[shape]].as_py()))
+        self._tables = None
+
+    def _questions_of(self, text: bytes) -> _Questions | None:
+        """What to ask of records of that shape; None: they take the other way."""
+        try:
+            raw = leaves_of(text)
+            candidates = self._candidates(raw)
+            questions = _Questions({}, [])
+            for parser in candidates:
+                _add_tests(questions, parser, raw)
+                _add_texts(questions, parser, raw)
+        except UnfitError:
+            return None
+        sizes = [len(texts) + 1 for texts in questions.texts.values()] + [2] * len(questions.tests)
+        return questions if np.prod(sizes, dtype=float) < _MAX_ANSWERS else None
+
+    def _candidates(self, raw: Raw) -> Iterable[JsonParser]:
+        """The parsers that may take records of that shape."""
+        if self._format != AUTO:
+            return (self._parsers.json[self._format],)
+        known = [parser for parser in self._parsers.json.values() if parser.anchors & raw.keys()]
+        taking = [parser for parser in known if parser.may_take(raw)]
+        surest = max((parser.rank for parser in taking if not parser.tests), default=None)
+        if surest is not None:
+            return [parser for parser in taking if parser.rank >= surest]
+        return [*taking, *(parser for parser in self._parsers.json.values() if not parser.anchors)]
+
+    def _codes(self, slots: Slots, shapes: np.ndarray) -> np.ndarray:
+        """The answers of each record as a number, -1 for one that takes the other way."""
+        if self._tables is None:
+            self._tables = _tables(self._questions)
+        codes = np.empty(len(shapes), np.int64)
+        question_end, questions, answers, texts, text_start, unfit = self._tables
+        kernels.classify(
+            shapes, slots.data, slots.bases, slots.starts, slots.sizes, slots.flags,
+            question_end, questions, answers, texts, text_start, codes,
+        )  # fmt: skip
+        if len(unfit):
+            codes[np.where(shapes >= 0, unfit[shapes], 0) != 0] = -1
+        for shape in np.unique(shapes).tolist():
+            found = self._questions[shape] if shape >= 0 else None
+            if found and found.tests:
+                for record in np.flatnonzero((shapes == shape) & (codes >= 0)).tolist():
+                    for slot, test in found.tests:
+                        codes[record] = codes[record] * 2 + test(slots.text(record, slot) or "")
+        return codes
+
+
+def _add_tests(questions: _Questions, parser: JsonParser, raw: Raw) -> None:
+    for find, contains in parser.tests:
+        leaf = find(raw)
+        if isinstance(leaf, Leaf):
+            questions.tests.append((leaf.slot, contains))
+
+
+def _add_texts(questions: _Questions, parser: JsonParser, raw: Raw) -> None:
+    """Ask for what the parser's table of log sources asks for. Raises UnfitError where that is in no slot."""
+    definition = parser.definition
+    lifted = parser.lifted(raw)
+    if looks_at_values(definition, raw, lifted):
+        raise UnfitError("its names depend on its values")
+    for row in definition.logsources:
+        for path, values in row.when.items():
+            _ask(questions, definition, lifted, path, values)
+
+
+def _ask(  # noqa: PLR0917 -- it calls itself
+    questions: _Questions, definition: JsonDefinition, raw: Raw, path: str, values: Iterable[Scalar], depth: int = 0
+) -> None:
+    """Ask which of some values a path has: in the raw fields, or in an ECS field that is made of these."""
+    value = finder(path)(raw)
+    if isinstance(value, list) or depth > _MAX_DEPTH:
+        raise UnfitError(f"a log source depends on {path}")
+    if isinstance(value, Leaf):
+        if not value.exact:
+            raise UnfitError(f"{path} is a number that is not written as it compares")
+        texts = {text for each in values if (text := canonical(each)) is not None}
+        if texts != {"*"}:
+            questions.texts.setdefault(value.slot, set()).update(texts)
+    elif value is MISSING:
+        for alternative in makers(definition, path):
+            for condition, wanted in alternative.when.items():
+                _ask(questions, definition, raw, condition, wanted, depth + 1)
+            if alternative.template is not None or (alternative.type not in _AS_IT_STANDS and not alternative.map):
+                if any(may_have(definition, raw, source) for source in alternative.sources):
+                    raise UnfitError(f"a log source depends on {path}, which is made of other fields")
+                continue
+            texts_of = [*(alternative.map or values), ""]
+            for source in alternative.paths:
+                if finder(source)(raw) is not MISSING:
+                    _ask(questions, definition, raw, source, texts_of, depth + 1)
+
+
+def _tables(shapes: list[_Questions | None]) -> tuple[np.ndarray, ...]:
+    """The arrays of `kernels.classify`, and which shapes are unfit."""
+    sets: dict[frozenset[str], int] = {}
+    rows: list[tuple[int, int, int]] = []
+    ends = [0]
+    for questions in shapes:
+        for slot, texts in questions.texts.items() if questions else ():
+            rows.append((slot, sets.setdefault(frozenset(texts), len(sets)), len(texts) + 1))
+        ends.append(len(rows))
+    all_texts = [(number, answer, text.encode()) for texts, number in sets.items()
+                 for answer, text in enumerate(sorted(texts), 1)]  # fmt: skip
+    data = padded(np.frombuffer(b"".join(text for _, _, text in all_texts), np.uint8))
+    start = np.zeros(len(all_texts) + 1, np.int32)
+    np.cumsum([len(text) for _, _, text in all_texts], out=start[1:])
+    answers = np.full((4 << len(all_texts).bit_length(), 3), -1, np.int32)
+    for index, (number, answer, text) in enumerate(all_texts):
+        place = (kernels.text_hash(data, int(start[index]), len(text)) + number * 7919) % len(answers)
+        while answers[place, 0] >= 0:
+            place = (place + 1) % len(answers)
+        answers[place] = number, index, answer
+    unfit = np.array([questions is None for questions in shapes], np.uint8)
+    return np.array(ends, np.int32), np.array(rows, np.int32).reshape(-1, 3), answers, data, start, unfit

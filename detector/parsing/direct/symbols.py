@@ -1,0 +1,151 @@
+"""A JSON record whose values know their slots: what the parsers do with its shape shows where each value goes.
+
+The parsers move values, and name them, by keys and kinds of values alone; where they look at a value itself, `Kind` and
+`Questions` say so or give up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+from detector.events import JsonValue
+from detector.parsing.definition import Alternative, JsonDefinition
+from detector.parsing.mapping import MISSING, finder
+from detector.parsing.values import SPREADING
+
+Raw = dict[str, JsonValue]
+
+_MAX_EXACT = 15
+"""As in `kernels`."""
+
+
+class Leaf(str):
+    """The text of a value that is no container, and its slot.
+
+    exact: whether each value of that kind is written as it compares; not 1.50, say.
+    """
+
+    __slots__ = ("exact", "slot")
+
+    slot: int
+    exact: bool
+
+    def __new__(cls, text: str) -> Self:
+        """One that is exact."""
+        leaf = super().__new__(cls, text)
+        leaf.exact = True
+        return leaf
+
+
+class UnfitError(Exception):
+    """What the direct lane cannot read; it says why."""
+
+
+def leaves_of(text: bytes) -> Raw:
+    """A JSON object with leaves for values, numbered in the order of the text, as `kernels.scan` numbers its slots.
+
+    Raises UnfitError where a key stands twice.
+    """
+    value = json.loads(text, object_pairs_hook=_members, parse_int=_number, parse_float=_number, parse_constant=_unfit)
+    return _numbered(value, iter(range(len(text))))  # type: ignore[no-any-return]
+
+
+def _unfit(constant: str) -> Any:
+    raise UnfitError(constant)
+
+
+def _members(pairs: list[tuple[str, JsonValue]]) -> Raw:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise UnfitError("a key stands twice")
+    return members
+
+
+def _number(text: str) -> Leaf:
+    leaf = Leaf(text)
+    whole, point, fraction = text.removeprefix("-").partition(".")
+    if point:
+        short = len(whole) + len(fraction) <= _MAX_EXACT and not fraction.endswith("0")
+        leaf.exact = short and (whole != "0" or not fraction.startswith("0"))
+    else:
+        leaf.exact = text != "-0"
+    return leaf
+
+
+def _numbered(value: JsonValue, numbers: Iterator[int]) -> JsonValue:
+    if isinstance(value, dict):
+        return {key: _numbered(member, numbers) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_numbered(element, numbers) for element in value]
+    number = next(numbers)
+    if value is None:
+        return None
+    text = ("true" if value else "false") if isinstance(value, bool) else value
+    leaf = text if isinstance(text, Leaf) else Leaf(text)
+    leaf.slot = number
+    return leaf
+
+
+def looks_at_values(definition: JsonDefinition, raw: Raw, lifted: Raw) -> bool:
+    """Whether fields depend on values: named data, texts that are JSON objects, and lines of other formats."""
+    shape = definition.json_shape
+    if any(isinstance(part, str) for path in shape.unpack for part in _reach(raw, path.split("."))):
+        return True
+    lines = definition.inner.paths if definition.inner else ()
+    if any(isinstance(finder(path)(lifted), str) for path in lines):
+        return True
+    return any(_has_names(part) for path in shape.lift if path != "." for part in _reach(raw, path.split(".")))
+
+
+def _reach(value: JsonValue, path: Sequence[str]) -> list[JsonValue]:
+    """As `lifting` does."""
+    found = [value]
+    for key in path:
+        inner = [element for part in found for element in (part if isinstance(part, list) else (part,))]
+        objects = [part for part in inner if isinstance(part, dict)]
+        if key == "*":
+            found = [member for part in objects for member in part.values()]
+        else:
+            found = [part[key] for part in objects if key in part]
+    return found
+
+
+def _has_names(part: JsonValue) -> bool:
+    if isinstance(part, list):
+        return any(isinstance(element, dict) for element in part)
+    if not isinstance(part, dict):
+        return False
+    data = part.get("Data")
+    if isinstance(data, dict) or _has_names(data if isinstance(data, list) else None):
+        return True
+    return any(_has_names(member) for member in part.values() if isinstance(member, dict))
+
+
+def may_have(definition: JsonDefinition, raw: Raw, path: str, asked: frozenset[str] = frozenset()) -> bool:
+    """Whether there may be something at a path, raw or in ECS; never wrong in saying no."""
+    if finder(path)(raw) is not MISSING:
+        return True
+    if path in asked:
+        return False
+    if path == "@timestamp":
+        return definition.time is not None
+    return any(
+        alternative.value is not None
+        or any(may_have(definition, raw, source, asked | {path}) for source in alternative.sources)
+        for alternative in makers(definition, path)
+    )
+
+
+def makers(definition: JsonDefinition, name: str) -> Iterator[Alternative]:
+    """What may make an ECS field of that name."""
+    for field, alternatives in definition.fields.items():
+        types = {alternative.type for alternative in alternatives}
+        if field == name or (types & SPREADING and _spreads(field, name)):
+            yield from alternatives
+
+
+def _spreads(field: str, name: str) -> bool:
+    """Whether a type that fills in several names may fill in this one."""
+    return name.partition(".")[0] in (field.partition(".")[0], "url", "http", "log")

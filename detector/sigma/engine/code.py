@@ -16,6 +16,7 @@ _COSTS = {
     Kind.ENDS: 1.0,
     Kind.CONTAINS: 3.0,
     Kind.LENGTH: 0.3,
+    Kind.RUN: 1.0,
     Kind.SAME: 1.0,
     Kind.SAME_START: 1.0,
     Kind.SAME_END: 1.0,

@@ -18,7 +18,7 @@ Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 
-EQUALS, STARTS, ENDS, CONTAINS, LENGTH, SAME, SAME_START, SAME_END, VALUE, PRESENT, NULL, LEAF = range(12)
+EQUALS, STARTS, ENDS, CONTAINS, LENGTH, SAME, SAME_START, SAME_END, VALUE, PRESENT, NULL, LEAF, RUN = range(13)
 """`lowering.Kind` as numba takes it."""
 
 IS_PRESENT, IS_NULL, HAS_VALUE = 1, 2, 4
@@ -236,12 +236,29 @@ def candidates(  # noqa: PLR0917
 
 
 @compiled
+def _has_run(begin: int, end: int, data: Bytes, needles: Bytes, first: int) -> bool:
+    """Whether as many characters of a set are in a row as an atom says (`lowering.Atom`)."""
+    count = np.int64(needles[first + 16]) | (np.int64(needles[first + 17]) << 8)
+    last = begin + count - 1
+    while last < end:
+        at = last
+        while at > last - count and data[at] < 128 and needles[first + (data[at] >> 3)] & (1 << (data[at] & 7)):
+            at -= 1
+        if at == last - count:
+            return True
+        last = at + count
+    return False
+
+
+@compiled
 def _holds(  # noqa: PLR0917
     kind: int, first: int, last: int, begin: int, end: int, data: Bytes, needles: Bytes
 ) -> Any:
     """Whether an atom is true of one value."""
     size = last - first
     length = end - begin
+    if kind == RUN:
+        return _has_run(begin, end, data, needles, first)
     if kind == EQUALS:
         return length == size and _same(data, begin, needles, first, last)
     if length < size or kind == LENGTH:

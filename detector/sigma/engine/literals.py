@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log2
+from typing import NamedTuple
 
 from detector.sigma.folding import fold
 
@@ -23,6 +24,8 @@ _MAX_CHOICES = 4
 """Choices that are kept of an expression."""
 _MAX_COPIES = 4
 """Repetitions that are written out."""
+_LEAST_RUN = 8
+"""Characters in a row that are worth looking for."""
 _MAX_DEPTH = 100
 """Levels of groups: deeper ones count as anything."""
 
@@ -38,17 +41,25 @@ _CLASSES = {"s": "\t\n\f\r ", "d": "0123456789"}
 _ANCHORS = "AzbB"
 
 
+class Run(NamedTuple):
+    """So many characters in a row, each of which is one of these, all ASCII and in folded case."""
+
+    count: int
+    chars: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """What is known of a part of an expression.
 
     least: code points of the shortest text that it matches. exact: all that it can be, else None.
-    needs: choices, each of which is in whatever it matches.
+    needs: choices, each of which is in whatever it matches. runs: of characters in a row, which are there, too.
     """
 
     least: int
     exact: Choice | None
     needs: tuple[Choice, ...] = ()
+    runs: tuple[Run, ...] = ()
 
 
 _EMPTY = _Piece(0, _ONE)
@@ -65,10 +76,12 @@ class Required:
     """What is true of every text in which RE2 finds a pattern.
 
     least: code points that it has at least. choices: of each, one is in the folded text; the rarest choice first.
+    run: characters that are in a row in the folded text.
     """
 
     least: int = 0
     choices: tuple[Choice, ...] = ()
+    run: Run | None = None
 
 
 @lru_cache(maxsize=16_384)
@@ -78,7 +91,8 @@ def required(pattern: str) -> Required:
         piece = _Parser(pattern).whole()
     except _NotUnderstoodError:
         return Required()
-    return Required(piece.least, _best(_needs(piece)))
+    longest = max(piece.runs, key=lambda run: (run.count, sorted(run.chars)), default=None)
+    return Required(piece.least, _best(_needs(piece)), longest)
 
 
 class _Parser:
@@ -137,7 +151,7 @@ class _Parser:
                 copies = min(least, _MAX_COPIES)
                 pieces = [inner] * copies
                 if most != copies:
-                    pieces.append(_Piece((least - copies) * inner.least, None))
+                    pieces.append(_Piece((least - copies) * inner.least, None, (), _runs(inner, least)))
         return pieces
 
     def _quantifier(self) -> tuple[int, int | None] | None:
@@ -289,13 +303,21 @@ def _literal(text: str) -> _Piece:
     return _Piece(len(text), frozenset([fold(text)]))
 
 
+def _runs(repeated: _Piece, count: int) -> tuple[Run, ...]:
+    chars = repeated.exact or _ONE
+    plain = all(len(char) == 1 and char.isascii() for char in chars)
+    return (Run(count, chars),) if plain and count >= _LEAST_RUN else ()
+
+
 def _concatenation(pieces: Iterable[_Piece]) -> _Piece:
     needs: list[Choice] = []
     run = _ONE
     exact = True
     least = 0
+    runs: tuple[Run, ...] = ()
     for piece in pieces:
         least += piece.least
+        runs += piece.runs
         if piece.exact is not None and len(run) * len(piece.exact) <= _MAX_CHOICE:
             run = frozenset(before + after for before in run for after in piece.exact)
             continue
@@ -304,7 +326,7 @@ def _concatenation(pieces: Iterable[_Piece]) -> _Piece:
         run = piece.exact or _ONE
         needs += piece.needs
     needs.append(run)
-    return _Piece(least, run if exact else None, () if exact else _best(needs))
+    return _Piece(least, run if exact else None, () if exact else _best(needs), runs)
 
 
 def _alternation(branches: Iterable[_Piece]) -> _Piece:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 
-from detector.sigma.engine.literals import required
+from detector.sigma.engine.literals import Run, required
 from detector.sigma.folding import fold
 from detector.sigma.nodes import And, Exists, FieldRef, Leaf, Matcher, Node, Not, Null, Or, Regex, Text, Wildcard
 from detector.sigma.reference import Test, compile_test
@@ -23,6 +23,10 @@ MAX_NEEDLE = 64
 It compares at each place, so the product of both lengths bounds what a hostile value costs. Of a longer text it looks
 for the beginning, and the plain evaluator for all of it.
 """
+
+
+MAX_RUN = 1_000
+"""Characters in a row that are looked for; RE2 repeats nothing more often."""
 
 
 class Kind(IntEnum):
@@ -40,11 +44,12 @@ class Kind(IntEnum):
     PRESENT = 9
     NULL = 10
     LEAF = 11
+    RUN = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A question: `index` is that of an atom (up to LENGTH), of two columns (SAME and its like), of a field, or of a
+    """A question: `index` is that of an atom (up to LENGTH, and RUN), of two columns (SAME and its like), of a field, or of a
     leaf of the plain evaluator.
     """
 
@@ -80,7 +85,8 @@ Tree = Step | Every | Some | Never
 class Atom:
     """A text in UTF-8 and how it compares with the values of a column.
 
-    For LENGTH, it is as long as a value must be, whatever its bytes are.
+    For LENGTH, the needle is as long as a value must be, whatever its bytes are. For RUN, it has a bit for each ASCII
+    character (16 bytes), and how many of these must be there in a row (4 bytes, the lowest first).
     """
 
     column: int
@@ -115,6 +121,13 @@ class Vocabulary:
         """A comparison with the values of a field."""
         atom = Atom(self._column(name, cased=cased), kind, encode(text))
         return Step(kind, self.atoms.setdefault(atom, len(self.atoms)))
+
+    def run(self, name: str, run: Run) -> Step:
+        """A look for characters in a row in the folded values of a field."""
+        bits = sum(1 << ord(char) for char in run.chars)
+        needle = bits.to_bytes(16, "little") + min(run.count, MAX_RUN).to_bytes(4, "little")
+        atom = Atom(self._column(name, cased=False), Kind.RUN, needle)
+        return Step(Kind.RUN, self.atoms.setdefault(atom, len(self.atoms)))
 
     def same(self, kind: Kind, name: str, other: str, *, cased: bool) -> Step:
         """A comparison of two fields' values."""
@@ -189,6 +202,8 @@ class Lowering:
                 long = (
                     [self._words.atom(leaf.field, Kind.LENGTH, "\0" * needs.least, cased=False)] if needs.least else []
                 )
+                if needs.run:
+                    long.append(self._words.run(leaf.field, needs.run))
                 return self._guarded(leaf, *long, *(self._folded(leaf, choice) for choice in needs.choices))
             case FieldRef(other, starts, ends, cased):
                 if starts and ends:  # to look for one value in another takes the product of their lengths

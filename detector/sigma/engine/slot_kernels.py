@@ -142,11 +142,12 @@ def measure(  # noqa: PLR0917 -- kernels take arrays and numbers, not objects
     fields: int,
     bases: Longs,
     sizes: Ints,
-) -> tuple[int, int]:
-    """How many texts some rows have in all columns, and how many bytes."""
-    cells, total = 0, 0
+) -> tuple[int, int, int]:
+    """How many texts some rows have in all columns, and in the one that has most; and how many bytes."""
+    cells, most, total = 0, 0, 0
     for column in range(columns.shape[0]):
         field = columns[column, 0]
+        before = cells
         for row in range(records.shape[0]):
             base = bases[records[row]]
             place = views[row] * fields + field
@@ -155,7 +156,8 @@ def measure(  # noqa: PLR0917 -- kernels take arrays and numbers, not objects
                 if size >= 0:
                     cells += 1
                     total += size
-    return cells, total
+        most = max(most, cells - before)
+    return cells, most, total
 
 
 @compiled

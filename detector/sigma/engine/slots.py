@@ -91,14 +91,14 @@ def gather(
     bits, slot_end, view_slots = reading.arrays()
     wanted = np.array(columns, np.int32).reshape(-1, 2)
     fields, rows = bits.shape[1], len(records)
-    count, size = slot_kernels.measure(records, views, wanted, slot_end, view_slots, fields, slots.bases, slots.sizes)
+    count, most, size = slot_kernels.measure(records, views, wanted, slot_end, view_slots, fields, slots.bases, slots.sizes)
     presence = np.empty((fields, rows), np.uint8)
     cells = np.empty(count, np.int32)
     ends = np.empty((len(wanted), rows + 1), np.int64)
     data = np.empty(size + size // 2 + 64, np.uint8)
     start = np.zeros(count + 1, np.int64)
     first = np.zeros(len(wanted) + 1, np.int64)
-    table = np.full(2 << int(count).bit_length(), -1, np.int32)
+    table = np.full(2 << int(most).bit_length(), -1, np.int32)
     values = slot_kernels.gather(
         records, views, wanted, bits, slot_end, view_slots, *slots, folding(), table,
         presence, cells, ends, data, start, first,

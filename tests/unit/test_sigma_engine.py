@@ -143,7 +143,21 @@ trees = st.recursive(
 )
 texts = st.one_of(
     st.text(ALPHABET, max_size=12),
-    st.sampled_from(["", "10.1.2.3", "2024-01-02T03:01:00Z", "a" * 300, "aB" * 5, "K\u212a" * 4, "ab" * 5000, "5", "true", "None", "é" * 70]),
+    st.sampled_from(
+        [
+            "",
+            "10.1.2.3",
+            "2024-01-02T03:01:00Z",
+            "a" * 300,
+            "aB" * 5,
+            "K\u212a" * 4,
+            "ab" * 5000,
+            "5",
+            "true",
+            "None",
+            "é" * 70,
+        ]
+    ),
 )
 values = st.recursive(
     st.one_of(texts, texts, st.none(), st.booleans(), st.integers(-3, 6), st.sampled_from([5.0, 0.5, 2**70, 1e22])),

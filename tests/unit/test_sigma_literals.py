@@ -66,15 +66,19 @@ parts = st.sampled_from(
     ]
 )
 quantifiers = st.sampled_from(
-    ["", "", "", "*", "+", "?", "*?", "+?", "??", "{2}", "{2,}", "{1,3}", "{0,2}", "{0}", "{6}"]
+    ["", "", "", "*", "+", "?", "*?", "+?", "??", "{2}", "{2,}", "{1,3}", "{0,2}", "{0}", "{6}", "{8}", "{9,}"]
 )
 regexes = st.lists(st.tuples(parts, quantifiers).map("".join), min_size=1, max_size=5).map("".join)
-texts = st.text("abkKAB.*\u212aé1\n {]-/", max_size=14)
+texts = st.one_of(st.text("abkKAB.*\u212aé1\n {]-/", max_size=14), st.text("abkK\u212a", min_size=7, max_size=14))
 
 
 def holds(pattern: str, text: str) -> bool:
     """Whether all that a pattern requires is in a text."""
     needs, folded = required(pattern), fold(text)
+    if needs.run:
+        marks = "".join("x" if char in needs.run.chars else " " for char in folded)
+        if "x" * needs.run.count not in marks:
+            return False
     return len(text) >= needs.least and all(any(each in folded for each in choice) for choice in needs.choices)
 
 
@@ -135,3 +139,12 @@ class TestRequired:
         needs = required(pattern)
 
         assert (needs.least, list(map(set, needs.choices))) == (least, choices)
+
+    @pytest.mark.parametrize(
+        ("pattern", "count"), [(r"\s[a-fA-F0-9]{64}\s[a-f]{16}", 64), ("(?i)[k]{9}", 9), ("é{9}", 0), ("(?:a{9}|b)", 0)]
+    )
+    def test_runs(self, pattern: str, count: int) -> None:
+        """Characters in a row, the longest, where all of them are ASCII and no other branch is there."""
+        run = required(pattern).run
+
+        assert (run.count if run else 0) == count

@@ -49,8 +49,8 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A question: `index` is that of an atom (up to LENGTH, and RUN), of two columns (SAME and its like), of a field, or of a
-    leaf of the plain evaluator.
+    """A question: `index` is that of an atom (up to LENGTH, and RUN), of two columns (SAME and its like), of a field
+    or of a leaf of the plain evaluator.
     """
 
     kind: Kind

@@ -91,7 +91,9 @@ def gather(
     bits, slot_end, view_slots = reading.arrays()
     wanted = np.array(columns, np.int32).reshape(-1, 2)
     fields, rows = bits.shape[1], len(records)
-    count, most, size = slot_kernels.measure(records, views, wanted, slot_end, view_slots, fields, slots.bases, slots.sizes)
+    count, most, size = slot_kernels.measure(
+        records, views, wanted, slot_end, view_slots, fields, slots.bases, slots.sizes
+    )
     presence = np.empty((fields, rows), np.uint8)
     cells = np.empty(count, np.int32)
     ends = np.empty((len(wanted), rows + 1), np.int64)

@@ -77,7 +77,7 @@ def holds(pattern: str, text: str) -> bool:
     needs, folded = required(pattern), fold(text)
     if needs.run:
         marks = "".join("x" if char in needs.run.chars else " " for char in folded)
-        if "x" * needs.run.count not in marks:
+        if "x" * needs.run.times not in marks:
             return False
     return len(text) >= needs.least and all(any(each in folded for each in choice) for choice in needs.choices)
 
@@ -147,4 +147,4 @@ class TestRequired:
         """Characters in a row, the longest, where all of them are ASCII and no other branch is there."""
         run = required(pattern).run
 
-        assert (run.count if run else 0) == count
+        assert (run.times if run else 0) == count

@@ -44,7 +44,7 @@ _ANCHORS = "AzbB"
 class Run(NamedTuple):
     """So many characters in a row, each of which is one of these, all ASCII and in folded case."""
 
-    count: int
+    times: int
     chars: frozenset[str]
 
 
@@ -91,7 +91,7 @@ def required(pattern: str) -> Required:
         piece = _Parser(pattern).whole()
     except _NotUnderstoodError:
         return Required()
-    longest = max(piece.runs, key=lambda run: (run.count, sorted(run.chars)), default=None)
+    longest = max(piece.runs, key=lambda run: (run.times, sorted(run.chars)), default=None)
     return Required(piece.least, _best(_needs(piece)), longest)
 
 

@@ -49,7 +49,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A question: `index` is that of an atom (up to LENGTH, and RUN), of two columns (SAME and its like), of a field
+    """A question: `index` is that of an atom (up to LENGTH, and RUN), of two columns (SAME and its like), of a field,
     or of a leaf of the plain evaluator.
     """
 
@@ -125,7 +125,7 @@ class Vocabulary:
     def run(self, name: str, run: Run) -> Step:
         """A look for characters in a row in the folded values of a field."""
         bits = sum(1 << ord(char) for char in run.chars)
-        needle = bits.to_bytes(16, "little") + min(run.count, MAX_RUN).to_bytes(4, "little")
+        needle = bits.to_bytes(16, "little") + min(run.times, MAX_RUN).to_bytes(4, "little")
         atom = Atom(self._column(name, cased=False), Kind.RUN, needle)
         return Step(Kind.RUN, self.atoms.setdefault(atom, len(self.atoms)))
 

@@ -222,6 +222,17 @@ class Ray(_Section):
     """Folder for the session files of a cluster started here; Ray's default is /tmp/ray."""
 
 
+class Backfill(_Section):
+    """`detector backfill`: how files are read (`docs/backfill.md`)."""
+
+    block_bytes: int = Field(default=32 << 20, ge=1 << 16, le=64 << 20)
+    """How much of a file one task reads, and one file of alerts or events comes from."""
+    window_records: int = Field(default=20_000, ge=1, le=1_000_000)
+    """Records that are evaluated at a time."""
+    concurrency: int = Field(default=0, ge=0, le=1_024)
+    """Tasks at a time in a Ray cluster started here; 0: one for each CPU."""
+
+
 class Http(_Section):
     """The port for metrics and probes."""
 
@@ -259,6 +270,7 @@ class Config(BaseSettings):
     epochs: Epochs = Epochs()
     limits: Limits = Limits()
     ray: Ray = Ray()
+    backfill: Backfill = Backfill()
     http: Http = Http()
     log: Log = Log()
 

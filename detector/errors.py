@@ -50,6 +50,12 @@ class KafkaSetupError(DetectorError):
     exit_code = 4
 
 
+class UnreadableError(DetectorError):
+    """`backfill`: some files could not be read, or not to their end; the others were processed."""
+
+    exit_code = 9
+
+
 class DeliveryError(DetectorError):
     """What a window caused could not be delivered; its epoch is dropped and read again."""
 

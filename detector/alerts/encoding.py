@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from detector.alerts.ids import alert_id, kafka_source
+from detector.alerts.ids import alert_id, record_source
 from detector.alerts.model import MAX_FIELDS, MAX_MATCHES, MAX_NAME_BYTES, SCHEMA_VERSION, Room, entity_of, threat
 from detector.alerts.text import cut, harmless_json, printable
 from detector.config import Limits
@@ -48,7 +48,7 @@ def encode(
     ruleset_sha: hash of the running rule set.
     detected_at_us: when the window was evaluated, UTC microseconds.
     """
-    source = kafka_source(topic, partition)
+    source = record_source(topic, partition)
     identity = alert_id(rule.key, source, offset, event.ordinal)
     entity = entity_of(rule, match, event, topic, partition)
     time, time_source = _time(event.time_us, timestamp_ms, detected_at_us)

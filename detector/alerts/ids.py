@@ -14,13 +14,16 @@ def alert_id(rule_key: str, source: str, position: int, ordinal: int) -> str:
     `rule.key` and `source`; the rule set's hash is no part of it, or each edit of any rule would double all alerts.
 
     rule_key: the rule's `id`, else what the loader gives it.
-    source: where the record lies, of `kafka_source`.
-    position: its place there: the offset.
+    source: where the record lies, of `record_source`.
+    position: its place there: the offset, or the byte at which it begins.
     ordinal: the event's place within the record.
     """
     return hashlib.sha256(orjson.dumps([rule_key, source, position, ordinal])).hexdigest()
 
 
-def kafka_source(topic: str, partition: int) -> str:
-    """`kafka:<topic>:<partition>`; a topic's name holds no colon."""
-    return f"kafka:{topic}:{partition}"
+def record_source(topic: str, partition: int) -> str:
+    """`kafka:<topic>:<partition>` (a topic's name holds no colon), or `file:<path or URI>` where there is no partition.
+
+    partition: negative for a record of a file, whose path or URI is then the topic.
+    """
+    return f"kafka:{topic}:{partition}" if partition >= 0 else f"file:{topic}"

@@ -65,6 +65,8 @@ def entity_of(rule: Rule, match: Match, event: Event, topic: str, partition: int
     for name, kind in _ENTITIES.items():
         if text := _first_text(event.ecs.get(name)):
             return Entity(name, kind, cut(text, MAX_ENTITY_BYTES))
+    if partition < 0:
+        return Entity("log.file.path", "other", cut(topic, MAX_ENTITY_BYTES))
     return Entity("kafka.partition", "partition", f"{topic}-{partition}")
 
 

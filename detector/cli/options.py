@@ -16,6 +16,20 @@ ConfigFile = Annotated[
 ]
 
 
+def reference_ms(text: str) -> int:
+    """Unix milliseconds of a `--reference-time`.
+
+    Raises ConfigError.
+    """
+    from detector.errors import ConfigError
+    from detector.parsing.timestamps import TimeParser
+
+    instant, _ = TimeParser(("rfc3339",)).parse(text, None)
+    if instant is None:
+        raise ConfigError(f"--reference-time {text}: write it like 2024-05-17T10:05:03Z")
+    return instant.us // 1_000
+
+
 def load_for_people(path: Path | None) -> Config:
     """The settings, for a command that somebody watches: warnings of ours go to standard error as text.
 

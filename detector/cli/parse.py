@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from detector.cli.options import ConfigFile
+from detector.cli.options import ConfigFile, reference_ms
 
 _BATCH = 1_000
 
@@ -30,21 +30,14 @@ def parse(
 
     from detector.alerts.text import harmless_json
     from detector.config_sources import load_config
-    from detector.errors import ConfigError
     from detector.parsing.registry import compile_parsers, read_sources
-    from detector.parsing.timestamps import TimeParser
     from detector.window import RECORDS
 
     settings = load_config(config)
     parsers = compile_parsers(read_sources(settings.rules.parser_paths), limits=settings.limits)
     for error in parsers.errors:
         typer.echo(f"detector: {error}", err=True)
-    timestamp_ms = int(file.stat().st_mtime * 1_000)
-    if reference is not None:
-        instant, _ = TimeParser(("rfc3339",)).parse(reference, None)
-        if instant is None:
-            raise ConfigError(f"--reference-time {reference}: write it like 2024-05-17T10:05:03Z")
-        timestamp_ms = instant.us // 1_000
+    timestamp_ms = int(file.stat().st_mtime * 1_000) if reference is None else reference_ms(reference)
     for start, lines in _batches(file):
         numbers = range(start, start + len(lines))
         columns = {"span": 0, "timestamp": timestamp_ms, "key": None, "headers": None}

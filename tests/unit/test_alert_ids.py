@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.alerts.ids import alert_id, kafka_source
+from detector.alerts.ids import alert_id, record_source
 
 PARTS = st.tuples(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")), st.integers(0, 2**62))
 
@@ -38,4 +38,4 @@ class TestAlertId:
 class TestKafkaSource:
     def test_names_topic_and_partition(self) -> None:
         """A topic's name holds no colon, so the source can be taken apart again."""
-        assert kafka_source("web.access", 7) == "kafka:web.access:7"
+        assert record_source("web.access", 7) == "kafka:web.access:7"

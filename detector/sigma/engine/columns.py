@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from detector.events import Binding, Event
+from detector.parsing.direct.simd import padded
 from detector.sigma.engine import kernels
 from detector.sigma.engine.lowering import encode
 from detector.sigma.fields import KEYWORDS, flatten, keyword_values, values_at
@@ -25,7 +26,8 @@ class Columns(NamedTuple):
     cells: kernels.Ints
     ends: kernels.Longs
     data: kernels.Bytes
-    start: kernels.Longs
+    begin: kernels.Longs
+    end: kernels.Longs
     first: kernels.Longs
 
 
@@ -65,8 +67,9 @@ def gather(rows: Sequence[Row], fields: Sequence[str], columns: Sequence[tuple[i
         first[column + 1] = len(texts)
     start = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(np.array(list(map(len, texts)), np.int64), out=start[1:])
-    data = np.frombuffer(b"".join(texts), np.uint8)
-    return Columns(presence, np.concatenate([np.empty(0, np.int32), *cells]), ends, data, start, first)
+    data = padded(np.frombuffer(b"".join(texts), np.uint8))
+    cell_values = np.concatenate([np.empty(0, np.int32), *cells])
+    return Columns(presence, cell_values, ends, data, start[:-1], start[1:], first)
 
 
 def _field(rows: Sequence[Row], name: str, *, compared: bool) -> _Field:

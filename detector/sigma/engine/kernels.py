@@ -1,7 +1,7 @@
 """Numba kernels over a batch of rows (an event through one of its log sources) and the distinct values of its columns.
 
 Values are numbered through all columns: column `c` has those from `first[c]` to `first[c + 1]`, and value `v` is
-`data[start[v]:start[v + 1]]`. The numbers of the values of row `r` in column `c` are in `cells` from `ends[c, r]` to
+`data[begin[v]:end[v]]`. The numbers of the values of row `r` in column `c` are in `cells` from `ends[c, r]` to
 `ends[c, r + 1]`. Atom `a` compares, as `kinds[a]` says, with `needles[needle_start[a]:needle_start[a + 1]]`. All arrays
 are our own, made from the rules and from what `columns` gathered, so whatever is in the events, no index is beyond one.
 """
@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from detector.parsing.direct.kernels import compiled, inlined
+from detector.parsing.direct.simd import word
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
@@ -28,16 +30,10 @@ WHOLE = 5
 """The place of whole values among the sizes of grams, 1 to 4."""
 BITS = 16
 """Bits of a gram's hash: a bitmap of one size and column has 8 KiB."""
+_ASKED = 256
+"""Grams of a value that are looked up at once."""
 _MIX, _MIX64 = 2654435761, 0x9E3779B97F4A7C15
 _FNV_BASIS, _FNV_PRIME = 2166136261, 16777619
-
-
-def compiled(function: Any) -> Any:
-    """The kernel in machine code, which is kept on disk where there is a place for it."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # no folder to cache in: NUMBA_CACHE_DIR, beside this file, or below HOME
-        return numba.njit(nogil=True)(function)
 
 
 @compiled
@@ -71,7 +67,7 @@ def table_key(column: int, size: int, hashed: int) -> Any:
     return (np.int64(column * 8 + size) << BITS) | np.int64(hashed)
 
 
-@numba.njit(inline="always")  # type: ignore[untyped-decorator]
+@inlined
 def _same(data: Bytes, at: int, needles: Bytes, start: int, end: int) -> Any:
     for place in range(start, end):  # noqa: SIM110 -- numba knows no all()
         if data[at + place - start] != needles[place]:
@@ -80,52 +76,10 @@ def _same(data: Bytes, at: int, needles: Bytes, start: int, end: int) -> Any:
 
 
 @compiled
-def _probe(  # noqa: PLR0917 -- kernels take arrays and numbers, not objects
-    key: int,
-    gram_start: int,
-    begin: int,
-    end: int,
-    mark: int,
-    data: Bytes,
-    keys: Longs,
-    buckets: Ints,
-    entries: Ints,
-    kinds: Bytes,
-    needle_start: Ints,
-    needles: Bytes,
-    seen: Longs,
-    hits: Ints,
-    count: int,
-) -> int:
-    """Add the witnesses of a bucket that are true of the value `data[begin:end]` to `hits`; returns their number."""
-    place = slot(key, keys)
-    if keys[place] != key:
-        return count
-    for entry in range(buckets[place, 0], buckets[place, 1]):
-        atom = entries[entry, 0]
-        if seen[atom] == mark:
-            continue
-        at = gram_start - entries[entry, 1]
-        first, last = needle_start[atom], needle_start[atom + 1]
-        stop = at + last - first
-        kind = kinds[atom]
-        if at < begin or stop > end:
-            continue
-        if kind in (EQUALS, STARTS) and at != begin:
-            continue
-        if kind in (EQUALS, ENDS) and stop != end:
-            continue
-        if _same(data, at, needles, first, last):
-            seen[atom] = mark
-            hits[count] = atom
-            count += 1
-    return count
-
-
-@compiled
 def scan(  # noqa: PLR0917
     data: Bytes,
-    start: Longs,
+    begin: Longs,
+    end: Longs,
     first: Longs,
     begin_at: int,
     longest: Ints,
@@ -156,34 +110,92 @@ def scan(  # noqa: PLR0917
         The number of the value at which `hits` became too small, or that of all values.
     """
     witnesses = seen.shape[0]
+    asked = np.empty(_ASKED, np.int64)
+    places = np.empty(_ASKED, np.int64)
     for column in range(first.shape[0] - 1):
-        size_bits = sizes[column]
+        column_sizes = np.int64(sizes[column])
         for value in range(max(first[column], begin_at), first[column + 1]):
             count = hit_end[value]
             if count + witnesses > hits.shape[0]:
                 return value
-            begin, end = start[value], start[value + 1]
-            if end - begin <= longest[column]:
-                key = table_key(column, WHOLE, whole_hash(data, begin, end))
-                count = _probe(
-                    key, begin, begin, end, value, data, keys, buckets, entries, kinds, needle_start, needles,
-                    seen, hits, count,
-                )  # fmt: skip
-            if size_bits:
-                gram = np.uint32(0)
-                for place in range(begin, end):
-                    gram = (gram >> np.uint32(8)) | (np.uint32(data[place]) << np.uint32(24))
-                    for size in range(4, 0, -1):
-                        if size_bits & (1 << size) and place - begin >= size - 1:
-                            hashed = gram_hash(gram >> np.uint32(32 - 8 * size))
-                            if bitmaps[column, size - 1, hashed >> 3] & (1 << (hashed & 7)):
-                                key = table_key(column, size, hashed)
-                                count = _probe(
-                                    key, place - size + 1, begin, end, value, data, keys, buckets, entries, kinds,
-                                    needle_start, needles, seen, hits, count,
-                                )  # fmt: skip
+            start, stop = begin[value], end[value]
+            number = 0
+            if stop - start <= longest[column]:
+                asked[0], places[0] = table_key(column, WHOLE, whole_hash(data, start, stop)), start
+                number = 1
+            place = start if column_sizes else stop
+            while True:
+                # The grams that may be those of a witness; then what is behind them, in one place of the code.
+                place, number = _grams(data, place, stop, column, column_sizes, bitmaps[column], asked, places, number)
+                for ask in range(number):
+                    where = slot(asked[ask], keys)
+                    if keys[where] != asked[ask]:
+                        continue
+                    for entry in range(buckets[where, 0], buckets[where, 1]):
+                        atom = entries[entry, 0]
+                        at = places[ask] - entries[entry, 1]
+                        from_needle, to_needle = needle_start[atom], needle_start[atom + 1]
+                        behind = at + to_needle - from_needle
+                        kind = kinds[atom]
+                        fits = at >= start and behind <= stop and seen[atom] != value
+                        fits = fits and (at == start or kind not in (EQUALS, STARTS))
+                        fits = fits and (behind == stop or kind not in (EQUALS, ENDS))
+                        if fits and _same(data, at, needles, from_needle, to_needle):
+                            seen[atom] = value
+                            hits[count] = atom
+                            count += 1
+                if place >= stop:
+                    break
+                number = 0
             hit_end[value + 1] = count
     return first[first.shape[0] - 1]
+
+
+@inlined
+def _bit(bitmaps: Bytes, row: int, gram: int) -> Any:
+    """Whether a bitmap has a gram: the bit of its size, or none."""
+    hashed = np.uint32(np.uint32(gram) * np.uint32(_MIX)) >> np.uint32(32 - BITS)
+    byte = bitmaps[row, np.uint64(hashed >> np.uint32(3))]
+    return np.int64((np.uint32(byte) >> (hashed & np.uint32(7))) & np.uint32(1)) << (row + 1)
+
+
+@inlined
+def _grams(  # noqa: PLR0917
+    data: Bytes,
+    place: int,
+    end: int,
+    column: int,
+    sizes: int,
+    bitmaps: Bytes,
+    asked: Longs,
+    places: Longs,
+    number: int,
+) -> tuple[int, int]:
+    """Add the table's keys of the grams of a value from a place on, that a bitmap has, and their places.
+
+    Returns:
+        The place at which there was no more room, or the value's end; and how many there are.
+    """
+    room = asked.shape[0] - 4
+    while place < end and number <= room:
+        four = np.uint32(word(data, place))
+        left = end - place
+        found = _bit(bitmaps, 3, four) if left >= 4 else 0
+        if sizes != 16:
+            if sizes & 8 and left >= 3:
+                found |= _bit(bitmaps, 2, four & np.uint32(0xFFFFFF))
+            if sizes & 4 and left >= 2:
+                found |= _bit(bitmaps, 1, four & np.uint32(0xFFFF))
+            if sizes & 2:
+                found |= _bit(bitmaps, 0, four & np.uint32(0xFF))
+        if found:
+            for size in range(1, 5):
+                if found & (1 << size):
+                    asked[number] = table_key(column, size, gram_hash(four & np.uint32((1 << (8 * size)) - 1)))
+                    places[number] = place
+                    number += 1
+        place += 1
+    return place, number
 
 
 @compiled
@@ -235,7 +247,7 @@ def candidates(  # noqa: PLR0917
     return rows, count
 
 
-@compiled
+@inlined
 def _has_run(begin: int, end: int, data: Bytes, needles: Bytes, first: int) -> bool:
     """Whether as many characters of a set are in a row as an atom says (`lowering.Atom`)."""
     count = np.int64(needles[first + 16]) | (np.int64(needles[first + 17]) << 8)
@@ -250,7 +262,7 @@ def _has_run(begin: int, end: int, data: Bytes, needles: Bytes, first: int) -> b
     return False
 
 
-@compiled
+@inlined
 def _holds(  # noqa: PLR0917
     kind: int, first: int, last: int, begin: int, end: int, data: Bytes, needles: Bytes
 ) -> Any:
@@ -274,7 +286,7 @@ def _holds(  # noqa: PLR0917
     return False
 
 
-@compiled
+@inlined
 def _is_there(kind: int, bits: int) -> bool:
     """Whether the presence of a field is as asked."""
     if kind == VALUE:
@@ -286,7 +298,7 @@ def _is_there(kind: int, bits: int) -> bool:
 
 @compiled
 def _same_values(  # noqa: PLR0917
-    kind: int, row: int, column: int, other: int, cells: Ints, ends: Longs, data: Bytes, start: Longs
+    kind: int, row: int, column: int, other: int, cells: Ints, ends: Longs, data: Bytes, begin: Longs, end: Longs
 ) -> bool:
     """Whether a value of a column is one of another column, or starts or ends with it."""
     how = EQUALS if kind == SAME else STARTS if kind == SAME_START else ENDS
@@ -294,7 +306,7 @@ def _same_values(  # noqa: PLR0917
         value = cells[cell]
         for other_cell in range(ends[other, row], ends[other, row + 1]):
             needle = cells[other_cell]
-            if _holds(how, start[needle], start[needle + 1], start[value], start[value + 1], data, data):
+            if _holds(how, begin[needle], end[needle], begin[value], end[value], data, data):
                 return True
     return False
 
@@ -309,7 +321,8 @@ def run(  # noqa: PLR0917
     cells: Ints,
     ends: Longs,
     data: Bytes,
-    start: Longs,
+    begin: Longs,
+    end: Longs,
     hits: Ints,
     hit_end: Longs,
     known: Bytes,
@@ -349,7 +362,7 @@ def run(  # noqa: PLR0917
             if kind == LEAF:
                 break
             if kind in (SAME, SAME_START, SAME_END):
-                true = _same_values(kind, row, pairs[index, 0], pairs[index, 1], cells, ends, data, start)
+                true = _same_values(kind, row, pairs[index, 0], pairs[index, 1], cells, ends, data, begin, end)
             elif kind in (VALUE, PRESENT, NULL):
                 true = _is_there(kind, presence[index, row])
             elif asked[index] == row:
@@ -362,7 +375,7 @@ def run(  # noqa: PLR0917
                 for cell in range(ends[column, row], ends[column, row + 1]):
                     value = cells[cell]
                     first, last = needle_start[index], needle_start[index + 1]
-                    if _holds(kind, first, last, start[value], start[value + 1], data, needles):
+                    if _holds(kind, first, last, begin[value], end[value], data, needles):
                         true = True
                         break
                 asked[index] = row

@@ -95,7 +95,7 @@ class Program:
 
     def scan(self, columns: Columns) -> tuple[kernels.Ints, kernels.Longs]:
         """The witnesses in each value."""
-        values = len(columns.start) - 1
+        values = len(columns.begin)
         atoms = len(self._kinds)
         hits = np.empty(values * _HITS_PER_VALUE + atoms, np.int32)
         hit_end = np.zeros(values + 1, np.int64)
@@ -103,7 +103,7 @@ class Program:
         value = 0
         while True:
             value = kernels.scan(
-                columns.data, columns.start, columns.first, value, *self._index,
+                columns.data, columns.begin, columns.end, columns.first, value, *self._index,
                 self._kinds, self._needle_start, self._needles, seen, hits, hit_end,
             )  # fmt: skip
             if value >= values:
@@ -150,8 +150,8 @@ class Program:
             asked[:] = -1
             kernels.run(
                 its_rows, its_pcs, operations, self._pairs, columns.presence, columns.cells, columns.ends,
-                columns.data, columns.start, hits, hit_end, self._known, self._atom_column, self._needle_start,
-                self._needles, asked, answers,
+                columns.data, columns.begin, columns.end, hits, hit_end, self._known, self._atom_column,
+                self._needle_start, self._needles, asked, answers,
             )  # fmt: skip
             stopped = np.flatnonzero(its_pcs >= 0)
             for place in stopped.tolist():

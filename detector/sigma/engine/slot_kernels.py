@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from detector.parsing.direct.kernels import same_bytes, text_hash
+from detector.parsing.direct.kernels import compiled, inlined, same_bytes, text_hash
 from detector.parsing.direct.simd import BLOCK, copy_block, fold_block, lowest, special
 from detector.parsing.direct.slots import ESCAPED, NULL_SIZE, UNICODE
-from detector.sigma.engine.kernels import HAS_VALUE, IS_NULL, IS_PRESENT, Bytes, Ints, Longs, compiled
+from detector.sigma.engine.kernels import HAS_VALUE, IS_NULL, IS_PRESENT, Bytes, Ints, Longs
 
 
 @compiled
@@ -91,7 +91,7 @@ def _characters(  # noqa: PLR0917
     return to
 
 
-@compiled
+@inlined
 def unfold(  # noqa: PLR0917
     data: Bytes, start: int, size: int, flags: int, fold: Ints, out: Bytes, to: int
 ) -> Any:
@@ -161,44 +161,64 @@ def measure(  # noqa: PLR0917 -- kernels take arrays and numbers, not objects
 
 
 @compiled
-def gather(  # noqa: PLR0917
+def unfold_all(  # noqa: PLR0917
     records: Ints,
     views: Ints,
-    columns: Ints,
-    bits: Bytes,
-    slot_end: Longs,
-    view_slots: Ints,
+    used_end: Longs,
+    used: Ints,
     data: Bytes,
     bases: Longs,
     starts: Ints,
     sizes: Ints,
     flags: Bytes,
     fold: Ints,
-    table: Ints,
-    presence: Bytes,
-    cells: Ints,
-    ends: Longs,
+    text_begin: Ints,
+    text_end: Ints,
     out: Bytes,
-    start: Longs,
-    first: Longs,
+    to: int,
 ) -> Any:
-    """Fill the columns, which are described in `kernels`; returns the number of distinct values.
+    """Write the texts of all slots that some rows use, as rules compare them; returns the place behind the last one.
+
+    Arrays:
+        used_end, used: the slots that a view uses are `used` up to `used_end[view + 1]`.
+        text_begin, text_end: (slots,) out, where the text of a slot is in `out`.
+    """
+    for row in range(records.shape[0]):
+        base = bases[records[row]]
+        for index in range(used_end[views[row]], used_end[views[row] + 1]):
+            slot = base + used[index]
+            size = np.int64(sizes[slot])
+            if size >= 0:
+                text_begin[slot] = to
+                to = unfold(data, np.int64(starts[slot]), size, flags[slot], fold, out, to)
+                text_end[slot] = to
+    return to
+
+
+@compiled
+def presence_of(  # noqa: PLR0917
+    records: Ints,
+    views: Ints,
+    bits: Bytes,
+    slot_end: Longs,
+    view_slots: Ints,
+    bases: Longs,
+    sizes: Ints,
+    presence: Bytes,
+) -> None:
+    """Fill in the presence of fields.
 
     Arrays:
         records, views: (rows,) of each row.
-        columns: (columns, 2) the field, and whether its texts stay as they stand.
         bits: (views, fields) of presence whatever the record holds.
         slot_end, view_slots: the slots of a view's field are `view_slots` up to `slot_end[view * fields + field + 1]`.
-        data, bases, starts, sizes, flags: of `Slots`.
-        fold: code point to code point.
-        table: scratch, -1; its length is a power of two and more than the number of cells of any column.
+        presence: (fields, rows) out.
     """
     fields = bits.shape[1]
-    unchanged = fold[:0]
-    for field in range(fields):
-        for row in range(records.shape[0]):
-            view = views[row]
-            base = bases[records[row]]
+    for row in range(records.shape[0]):
+        view = views[row]
+        base = bases[records[row]]
+        for field in range(fields):
             found = bits[view, field]
             for index in range(slot_end[view * fields + field], slot_end[view * fields + field + 1]):
                 size = sizes[base + view_slots[index]]
@@ -207,40 +227,66 @@ def gather(  # noqa: PLR0917
                 elif size == NULL_SIZE:
                     found |= IS_PRESENT | IS_NULL
             presence[field, row] = found
+
+
+@compiled
+def gather(  # noqa: PLR0917
+    records: Ints,
+    views: Ints,
+    field: int,
+    fields: int,
+    distinct: bool,
+    slot_end: Longs,
+    view_slots: Ints,
+    bases: Longs,
+    sizes: Ints,
+    text_begin: Ints,
+    text_end: Ints,
+    data: Bytes,
+    table: Ints,
+    cells: Ints,
+    ends: Longs,
+    begin: Longs,
+    end: Longs,
+    cell: int,
+    value: int,
+) -> tuple[int, int]:
+    """Fill in one column, which is described in `kernels`; returns the numbers of cells and values behind it.
+
+    Arrays:
+        distinct: whether equal texts are to be one value.
+        data, text_begin, text_end: of `unfold_all`.
+        table: scratch, -1 before the first column; its length is a power of two, and more than twice that of a column.
+        cells, ends, begin, end: out; `ends` is that of this column.
+    """
     mask = table.shape[0] - 1
-    cell, value, to = 0, 0, 0
-    for column in range(columns.shape[0]):
-        field = columns[column, 0]
-        first[column] = value
-        folding = unchanged if columns[column, 1] else fold
-        for row in range(records.shape[0]):
-            ends[column, row] = cell
-            base = bases[records[row]]
-            place = views[row] * fields + field
-            for index in range(slot_end[place], slot_end[place + 1]):
-                slot = base + view_slots[index]
-                size = sizes[slot]
-                if size < 0:
-                    continue
-                behind = unfold(data, starts[slot], size, flags[slot], folding, out, to)
-                size = behind - to
-                where = text_hash(out, to, size) & mask
+    first = value
+    for row in range(records.shape[0]):
+        ends[row] = cell
+        base = bases[records[row]]
+        place = views[row] * fields + field
+        for index in range(slot_end[place], slot_end[place + 1]):
+            slot = base + view_slots[index]
+            if sizes[slot] < 0:
+                continue
+            start, stop = np.int64(text_begin[slot]), np.int64(text_end[slot])
+            known = value
+            if distinct:
+                where = text_hash(data, start, stop - start) & mask
                 while True:
-                    known = table[where]
-                    if known < first[column]:
+                    known = np.int64(table[where])
+                    if known < first:
+                        known = value
                         table[where] = value
-                        cells[cell] = value
-                        start[value] = to
-                        value += 1
-                        to = behind
                         break
-                    if start[known + 1] - start[known] == size and same_bytes(out, to, out, start[known], size):
-                        cells[cell] = known
+                    same = end[known] - begin[known] == stop - start
+                    if same and same_bytes(data, begin[known], data, start, stop - start):
                         break
                     where = (where + 1) & mask
-                start[value] = to
-                cell += 1
-        ends[column, records.shape[0]] = cell
-    first[columns.shape[0]] = value
-    start[value] = to
-    return value
+            if known == value:
+                begin[value], end[value] = start, stop
+                value += 1
+            cells[cell] = known
+            cell += 1
+    ends[records.shape[0]] = cell
+    return cell, value

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from detector.events import Binding, Event
+from detector.parsing.direct.simd import BLOCK
 from detector.parsing.direct.slots import NULL_SIZE, Slots
 from detector.sigma.engine import kernels, slot_kernels
 from detector.sigma.engine.columns import Columns
-from detector.sigma.fields import EventView, Found
+from detector.sigma.fields import KEYWORDS, EventView, Found
 from detector.sigma.folding import TABLE
 
 
@@ -29,35 +30,49 @@ class FieldSlots:
     bits: int = 0
 
 
+class _Tables(NamedTuple):
+    """Arrays for the kernels, where they are described."""
+
+    bits: kernels.Bytes
+    slot_end: kernels.Longs
+    view_slots: kernels.Ints
+    used_end: kernels.Longs
+    used: kernels.Ints
+
+
 class Reading:
     """How the records of one program are read: tables of its views, which grow.
 
     A view is a kind of record through one of its log sources.
+    width: number of fields. keywords: the number of that without a name, -1 where there is none.
     """
 
-    __slots__ = ("_arrays", "_fields", "_numbers", "_views")
+    __slots__ = ("_numbers", "_tables", "_views", "keywords", "width")
 
     def __init__(self, fields: Sequence[str]) -> None:
         self._numbers = {name: number for number, name in enumerate(fields)}
-        self._fields = len(fields)
+        self.width = len(fields)
+        self.keywords = self._numbers.get(KEYWORDS, -1)
         self._views: list[tuple[FieldSlots, ...]] = []
-        self._arrays: tuple[kernels.Bytes, kernels.Longs, kernels.Ints] | None = None
+        self._tables: _Tables | None = None
 
     def add(self, fields: Mapping[str, FieldSlots]) -> int:
         """The number of a view; a field that is not named is absent."""
         self._views.append(tuple(fields.get(name, FieldSlots()) for name in self._numbers))
-        self._arrays = None
+        self._tables = None
         return len(self._views) - 1
 
-    def arrays(self) -> tuple[kernels.Bytes, kernels.Longs, kernels.Ints]:
-        """`bits`, `slot_end` and `view_slots` of `slot_kernels.gather`."""
-        if self._arrays is None:
+    def tables(self) -> _Tables:
+        """All views, for the kernels."""
+        if self._tables is None:
             flat = [field for view in self._views for field in view]
-            bits = np.array([field.bits for field in flat], np.uint8).reshape(len(self._views), self._fields)
-            slot_end = np.zeros(len(flat) + 1, np.int64)
-            np.cumsum([len(field.slots) for field in flat], out=slot_end[1:])
-            self._arrays = bits, slot_end, np.array([slot for field in flat for slot in field.slots], np.int32)
-        return self._arrays
+            used = [sorted({slot for field in view for slot in field.slots}) for view in self._views]
+            self._tables = _Tables(
+                np.array([field.bits for field in flat], np.uint8).reshape(len(self._views), self.width),
+                *_ragged([field.slots for field in flat]),
+                *_ragged(used),
+            )
+        return self._tables
 
     def found(self, slots: Slots, record: int, view: int, name: str) -> Found:
         """What a field is in a record, as `EventView.found` has it."""
@@ -87,25 +102,46 @@ class SlotView(EventView):
 def gather(
     slots: Slots, reading: Reading, records: kernels.Ints, views: kernels.Ints, columns: Sequence[tuple[int, bool]]
 ) -> Columns:
-    """The columns of some rows, each a record seen in a view."""
-    bits, slot_end, view_slots = reading.arrays()
+    """The columns of some rows, each a record seen in a view.
+
+    Each text is written once, whatever columns it is in; equal ones of a column are one value, but among keywords.
+    """
+    tables = reading.tables()
     wanted = np.array(columns, np.int32).reshape(-1, 2)
-    fields, rows = bits.shape[1], len(records)
+    fields, rows = reading.width, len(records)
+    where = records, views
     count, most, size = slot_kernels.measure(
-        records, views, wanted, slot_end, view_slots, fields, slots.bases, slots.sizes
+        *where, wanted, tables.slot_end, tables.view_slots, fields, slots.bases, slots.sizes
     )
     presence = np.empty((fields, rows), np.uint8)
-    cells = np.empty(count, np.int32)
-    ends = np.empty((len(wanted), rows + 1), np.int64)
-    data = np.empty(size + size // 2 + 64, np.uint8)
-    start = np.zeros(count + 1, np.int64)
-    first = np.zeros(len(wanted) + 1, np.int64)
+    slot_kernels.presence_of(
+        *where, tables.bits, tables.slot_end, tables.view_slots, slots.bases, slots.sizes, presence
+    )
+    data = np.empty(size + size // 2 + 2 * BLOCK, np.uint8)
+    cells, ends = np.empty(count, np.int32), np.empty((len(wanted), rows + 1), np.int64)
+    begin, end, first = np.empty(count, np.int64), np.empty(count, np.int64), np.zeros(len(wanted) + 1, np.int64)
     table = np.full(2 << int(most).bit_length(), -1, np.int32)
-    values = slot_kernels.gather(
-        records, views, wanted, bits, slot_end, view_slots, *slots, folding(), table,
-        presence, cells, ends, data, start, first,
-    )  # fmt: skip
-    return Columns(presence, cells, ends, data, start[: values + 1], first)
+    to = cell = value = 0
+    texts: dict[bool, tuple[np.ndarray, np.ndarray]] = {}
+    for column, (field, cased) in enumerate(columns):
+        if cased not in texts:
+            texts[cased] = np.empty(len(slots.sizes), np.int32), np.empty(len(slots.sizes), np.int32)
+            to = slot_kernels.unfold_all(
+                *where, tables.used_end, tables.used, *slots, folding()[: 0 if cased else None], *texts[cased], data, to
+            )
+        cell, value = slot_kernels.gather(
+            *where, field, fields, field != reading.keywords, tables.slot_end, tables.view_slots,
+            slots.bases, slots.sizes, *texts[cased], data, table, cells, ends[column], begin, end, cell, value,
+        )  # fmt: skip
+        first[column + 1] = value
+    return Columns(presence, cells, ends, data, begin[:value], end[:value], first)
+
+
+def _ragged(rows: Sequence[Sequence[int]]) -> tuple[kernels.Longs, kernels.Ints]:
+    """Where each row ends, from 0 on, and what is in them."""
+    ends = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row) for row in rows], out=ends[1:])
+    return ends, np.array([number for row in rows for number in row], np.int32)
 
 
 @lru_cache(maxsize=1)

@@ -270,7 +270,7 @@ def gather(  # noqa: PLR0917
             if sizes[slot] < 0:
                 continue
             start, stop = np.int64(text_begin[slot]), np.int64(text_end[slot])
-            known = value
+            known: Any = value
             if distinct:
                 where = text_hash(data, start, stop - start) & mask
                 while True:

@@ -3,7 +3,8 @@
 Figures are of processor time, so that neighbours on the machine count little; each is the median of several runs, in
 turn with RSigma (https://crates.io/crates/rsigma) where `rsigma` is on the PATH.
 - windows: SigmaHQ's rules for process creation on Windows, 1.5 KB events of Sysmon. `engine_per_second`: of the rules
-  alone, on events that were parsed into objects. `ratio`: to RSigma; `differences`: sum over the rules of how far the matches are apart.
+  alone, on events that were parsed into objects. `ratio`: to RSigma; `differences`: sum over the rules of how far the
+  matches are apart.
 - web: SigmaHQ's rules for web servers, on access-log lines.
 - plain_ratio: to the plain evaluator, rule by rule; the first events are compared with it, `plain_differences`.
 - scaling: rules of the windows lane to events per second.

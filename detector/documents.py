@@ -17,8 +17,8 @@ import yaml
 
 MAX_DEPTH = 32
 """Levels of nesting; real rules have six."""
-MAX_NODES = 200_000
-"""Values of a document with its aliases expanded."""
+MAX_NODES = 60_000
+"""Values of a document with its aliases expanded; a rule may ask for 50,000 (`sigma.checks.MAX_LEAVES`)."""
 
 Lines = dict[tuple[str | int, ...], int]
 """Line (from 1) of each value, by the keys and indexes that lead to it."""

@@ -12,6 +12,8 @@ from detector.sigma.nearest import nearest
 
 MAX_LEAVES = 50_000
 """Comparisons that a rule may make of one event, each as often as its condition asks for it."""
+MAX_WILDCARDS = 4096
+"""`*` and `?` in a value, escaped ones included."""
 MAX_DOTS = 12
 """Dots in the name of a field."""
 
@@ -131,6 +133,8 @@ def _check_item(key: str, value: Any, path: Path) -> int:
         raise Refusal("the list of values is empty: `null` asks for an absent field", *path)
     if any(isinstance(each, (dict, list)) for each in values):
         raise Refusal(f"`{field}` must have a value or a list of values: write nested fields as `{field}.NAME`", *path)
+    if any(each.count("?") + each.count("*") > MAX_WILDCARDS for each in values if isinstance(each, str)):
+        raise Refusal(f"more than {MAX_WILDCARDS} wildcards in a value: ask for parts of it by `contains|all`", *path)
     for modifier in modifiers:
         _check_types(modifier, values, path)
     if "windash" not in modifiers:

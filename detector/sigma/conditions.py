@@ -20,6 +20,8 @@ MAX_DEPTH = 64
 
 _TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9_*-]+)|(?P<bracket>[()])|(?P<other>\S))")
 _REMOVED = "aggregations with `|` were removed from Sigma: write a correlation rule"
+_SIGNS = {"||": "write `or`", "|": _REMOVED, "&": "write `and`", "!": "write `not`"}
+_CHARACTERS = "names of selections have letters, digits, `_` and `-`"
 _CASE = {"AND", "OR", "NOT", "OF", "And", "Or", "Not", "Of"}
 _QUANTIFIERS: dict[str, type[And | Or]] = {"1": Or, "any": Or, "all": And}
 
@@ -49,7 +51,8 @@ class _Parser:
         for match in _TOKEN.finditer(condition):
             column = match.start(match.lastgroup or 0) + 1
             if match["other"]:
-                hint = f": {_REMOVED}" if match["other"] == "|" else ""
+                sign = condition[match.start("other") :][:2]
+                hint = f": {_SIGNS.get(sign) or _SIGNS.get(sign[0], _CHARACTERS)}"
                 raise ConditionError(f"{match['other']!r} in column {column} has no meaning in a condition{hint}")
             self._tokens.append((match["word"] or match["bracket"], column))
 

@@ -10,6 +10,7 @@ from typing import Any
 import re2
 import sigma.exceptions as errors
 from sigma.filters import SigmaFilter
+from sigma.modifiers import modifier_mapping
 from sigma.policy import SigmaPolicy
 from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
 from sigma.rule import SigmaDetection, SigmaDetections, SigmaLogSource, SigmaRule, SigmaRuleBase
@@ -32,6 +33,7 @@ MAX_REGEX_PROGRAM = 100_000
 _TAXONOMIES = ("sigma", "ecs")
 _KEYS = {"identifier": "id", "tag": "tags", "value": "tags"}
 _FAILURES = (errors.SigmaError, LoweringError, re2.error)
+_FLAGS = ("i", "m", "s", "ignorecase", "multiline", "dotall")
 _TACTIC, _TECHNIQUE = "attack.", "attack.t"
 
 
@@ -223,7 +225,18 @@ def _refuse_if_broken(definition: Any, path: Path) -> None:
     except _FAILURES as error:
         for part, its_path in _parts(definition, path):
             _refuse_if_broken(part, its_path)
-        raise Refusal(str(error), *path, code=_code_of(error)) from None
+        raise Refusal(_said(error), *path, code=_code_of(error)) from None
+
+
+def _said(error: Exception) -> str:
+    """What an error says, in the words of rules where pySigma has those of its classes."""
+    words = str(error).split()
+    if words[:1] != ["Modifier"] or words[2:3] != ["incompatible"]:
+        return str(error)
+    name = next((name for name, modifier in modifier_mapping.items() if modifier.__name__ == words[1]), words[1])
+    if name in _FLAGS:
+        return f"`{name}` is a flag of regular expressions: write `re|{name}`"
+    return f"`{name}` cannot follow the modifiers before it: docs/writing-rules.md says what each takes"
 
 
 def _code_of(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import reduce
+from functools import cached_property, reduce
 from operator import or_
 
 from detector.config import InputTopic, Limits
@@ -25,9 +25,15 @@ class Surroundings:
 
     def __init__(self, parsers: Parsers, topics: Iterable[InputTopic], limits: Limits) -> None:
         self.formats: Mapping[LogSource, frozenset[str]] = logsources(parsers, topics)
-        self._fields = fields_by_logsource(parsers, limits)
+        self._parsers = parsers
+        self._limits = limits
         self._known: dict[LogSource, KnownFields | None] = {}
         self._answers: dict[tuple[LogSource, str], str | None] = {}
+
+    @cached_property
+    def _fields(self) -> Mapping[LogSource, KnownFields]:
+        """For which all samples are parsed: not before somebody asks."""
+        return fields_by_logsource(self._parsers, self._limits)
 
     def is_bound(self, rule: LogSource) -> bool:
         """Whether events of a configured format have the log source."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from detector.config import Limits
 from detector.documents import Document, DocumentError, read_documents
 from detector.errors import RuleError
 from detector.sigma.checks import Refusal
 from detector.sigma.modifiers import Values, placeholder_values
-from detector.sigma.nodes import And
+from detector.sigma.nodes import And, Node
 from detector.sigma.parsing import Filter, filter_for, logsource_of, parse_filter, parse_rule
-from detector.sigma.pipelines import Pipelines
 from detector.sigma.rule import Rule
 from detector.sigma.ruleset import RuleSet
 from detector.sigma.source import RuleSource, digest
+
+if TYPE_CHECKING:
+    from detector.sigma.pipelines import Pipelines
 
 __all__ = ["RuleSet", "compile_rules"]
 
@@ -35,21 +38,38 @@ def compile_rules(
     rules: dict[str, Rule] = {}
     filters: list[Filter] = []
     refused: list[RuleError] = []
-    changes = Pipelines(pipelines, limits) if pipelines else None
+    changes = _pipelines(pipelines, limits)
     documents: dict[str, Document] = {}
     with placeholder_values(values or {}):
         for source in sources:
             for document in documents_of(source, limits, refused):
                 try:
-                    if rule := _load(document, source.path, rules, filters, changes):
-                        documents[rule.key] = document
+                    rule = _load(document, source.path, rules, filters, changes)
+                    if rule is not None and changes is not None:
+                        documents[rule.key] = document  # for the filters, which are changed as the rule is
                 except Refusal as error:
                     refused.append(_error(error.message, source.path, document.line(*error.path), error.code))
                 except Exception as error:  # noqa: BLE001 -- pySigma on hostile input: it costs one document, no more
                     message = f"cannot be loaded ({type(error).__name__}: {error})"
                     refused.append(_error(message, source.path, document.line()))
-        filtered = tuple(_filtered(rule, filters, documents[rule.key], changes, refused) for rule in rules.values())
-    return RuleSet(filtered, tuple(refused), digest(sources, values or {}, pipelines))
+        if changes is None:
+            filtered = [
+                _filtered(rule, [each.condition for each in filters if each.is_for(rule)]) for rule in rules.values()
+            ]
+        else:
+            filtered = [
+                _filtered(rule, _changed(rule, filters, documents[rule.key], changes, refused))
+                for rule in rules.values()
+            ]
+    return RuleSet(tuple(filtered), tuple(refused), digest(sources, values or {}, pipelines))
+
+
+def _pipelines(sources: Sequence[RuleSource], limits: Limits) -> Pipelines | None:
+    if not sources:
+        return None
+    from detector.sigma.pipelines import Pipelines  # pySigma's half of it takes long to import, and few have any
+
+    return Pipelines(sources, limits)
 
 
 def documents_of(source: RuleSource, limits: Limits, refused: list[RuleError]) -> Iterator[Document]:
@@ -91,25 +111,22 @@ def _load(
     return rule
 
 
-def _filtered(
-    rule: Rule,
-    filters: Sequence[Filter],
-    document: Document,
-    pipelines: Pipelines | None,
-    refused: list[RuleError],
-) -> Rule:
-    """The rule with the filters that are for it; one that the pipelines cannot change is left out and refused."""
-    if pipelines is None:
-        added = [each.condition for each in filters if each.is_for(rule)]
-    else:
-        added = []
-        for each in filters:
-            if each.is_for(rule, logsource_of(document.value)):
-                try:
-                    added.append(filter_for(document.value, each, pipelines))
-                except Refusal as error:
-                    message = f"runs without the filter {each.title!r}: {error.message}"
-                    refused.append(_error(message, rule.path, document.line(), error.code))
+def _changed(
+    rule: Rule, filters: Sequence[Filter], document: Document, pipelines: Pipelines, refused: list[RuleError]
+) -> list[Node]:
+    """What the filters of a rule add, changed as the rule is; one that cannot be is left out and refused."""
+    added = []
+    for each in filters:
+        if each.is_for(rule, logsource_of(document.value)):
+            try:
+                added.append(filter_for(document.value, each, pipelines))
+            except Refusal as error:
+                message = f"runs without the filter {each.title!r}: {error.message}"
+                refused.append(_error(message, rule.path, document.line(), error.code))
+    return added
+
+
+def _filtered(rule: Rule, added: Sequence[Node]) -> Rule:
     return replace(rule, condition=And((rule.condition, *added))) if added else rule
 
 

@@ -158,3 +158,25 @@ def leaves(node: Node) -> Iterator[Leaf]:
     else:
         for child in node.nodes:
             yield from leaves(child)
+
+
+def without_empty(node: Node) -> Node | None:
+    """The tree without empty `And` and `Or`, which ask for nothing; None where nothing is left."""
+    return _pruned(node, {})
+
+
+def _pruned(node: Node, done: dict[int, Node | None]) -> Node | None:
+    if isinstance(node, Leaf):
+        return node
+    if id(node) not in done:
+        children = (node.node,) if isinstance(node, Not) else node.nodes
+        left = tuple(child for each in children if (child := _pruned(each, done)) is not None)
+        if not left:
+            done[id(node)] = None
+        elif isinstance(node, Not):
+            done[id(node)] = Not(left[0])
+        elif len(left) == 1:
+            done[id(node)] = left[0]
+        else:
+            done[id(node)] = And(left) if isinstance(node, And) else Or(left)
+    return done[id(node)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import re2
 import sigma.exceptions as errors
@@ -21,11 +21,13 @@ from detector.sigma.checks import MAX_LEAVES, Path, Refusal, check_detection, en
 from detector.sigma.conditions import ConditionError, parse_condition
 from detector.sigma.lowering import LoweringError, lower
 from detector.sigma.nearest import nearest
-from detector.sigma.nodes import And, Leaf, Node, Not, Or, Regex, Text, Wildcard, leaves
+from detector.sigma.nodes import And, Leaf, Node, Not, Or, Regex, Text, Wildcard, leaves, without_empty
 from detector.sigma.patterns import MAX_REGEX_BYTES, regex_options
-from detector.sigma.pipelines import Pipelines, without_empty
 from detector.sigma.reference import compile_test
 from detector.sigma.rule import Rule
+
+if TYPE_CHECKING:
+    from detector.sigma.pipelines import Pipelines
 
 MAX_REGEX_PROGRAM = 100_000
 """Instructions that the regular expressions of a rule may have together, as RE2 counts."""

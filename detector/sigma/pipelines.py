@@ -24,7 +24,6 @@ from detector.documents import Document, DocumentError, read_documents
 from detector.errors import RuleError
 from detector.sigma.checks import Path, Refusal, check_detection
 from detector.sigma.nearest import nearest
-from detector.sigma.nodes import And, Leaf, Node, Not, Or
 from detector.sigma.source import RuleSource
 
 _KEYS = ("name", "priority", "vars", "transformations", "allowed_backends")
@@ -67,28 +66,6 @@ class Pipelines:
                 raise Refusal(f"refused by the pipeline in {place}: {error}", code="S009") from None
             detail = str(error) if isinstance(error, SigmaError) else f"{type(error).__name__}: {error}"
             raise Refusal(f"cannot be changed by the pipeline in {place}: {detail}", code="S009") from None
-
-
-def without_empty(node: Node) -> Node | None:
-    """The tree without what a pipeline emptied, which asks for nothing; None where nothing is left."""
-    return _pruned(node, {})
-
-
-def _pruned(node: Node, done: dict[int, Node | None]) -> Node | None:
-    if isinstance(node, Leaf):
-        return node
-    if id(node) not in done:
-        children = (node.node,) if isinstance(node, Not) else node.nodes
-        left = tuple(child for each in children if (child := _pruned(each, done)) is not None)
-        if not left:
-            done[id(node)] = None
-        elif isinstance(node, Not):
-            done[id(node)] = Not(left[0])
-        elif len(left) == 1:
-            done[id(node)] = left[0]
-        else:
-            done[id(node)] = And(left) if isinstance(node, And) else Or(left)
-    return done[id(node)]
 
 
 def _read(source: RuleSource, number: int, limits: Limits) -> Iterator[tuple[ProcessingPipeline, list[str]]]:

@@ -35,6 +35,8 @@ def rules_named(name: str, settings: Config) -> tuple[Rule, ...]:
 
     Raises RuleError where there are none, and ConfigError.
     """
+    from detector.alerts.text import printable
+
     configured = sources_of(None, settings)
     path = Path(name)
     if path.is_file():
@@ -49,8 +51,10 @@ def rules_named(name: str, settings: Config) -> tuple[Rule, ...]:
         rules = rules_of(configured, settings)
         refused = []
         found = [rule for rule in rules.rules if wanted in _names(rule)]
-    if refused:
+    if refused and not found:
         raise refused[0]
+    for error in refused:
+        typer.echo(printable(f"cannot be loaded: {error}"), err=True)
     if not found:
         raise RuleError("neither a rule file, nor the key, id, name or title of a configured rule", where=name)
     return tuple(found)

@@ -207,6 +207,14 @@ class TestCommand:
 
         assert "a.yml:11: `cider` is no modifier: did you mean `cidr`?" in str(result.exception)
 
+    def test_one_of_several(self, tmp_path: Path) -> None:
+        """The other rules of its file are explained all the same."""
+        result = run(tmp_path, LINE, rule=f"title: broken\n---\n{RULE}")
+
+        assert result.exit_code == 0
+        assert "a.yml:1: the rule must name a log source" in result.stderr
+        assert "record 1 (apache_combined): matches" in result.stdout
+
     def test_with_filters(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The configured filters are part of the rule, under their titles."""
         (tmp_path / "filter.yml").write_text(

@@ -15,6 +15,7 @@ import numpy as np
 from detector.parsing.tokenizer import kernels
 from detector.parsing.tokenizer.kernels import GAVE_UP, NO_MATCH, UNSET
 from detector.parsing.tokenizer.lowering import lower
+from detector.parsing.tokenizer.simd import BLOCK
 from detector.parsing.tokenizer.syntax import Accept, Choice, NotLoweredError, parse
 from detector.parsing.tokenizer.syntax import Sequence as Parts
 
@@ -59,14 +60,19 @@ class Tokenizer:
         self._program = lower(parts[0] if len(parts) == 1 else Choice(tuple(parts)))
 
     def spans(self, data: kernels.Bytes, starts: kernels.Longs, ends: kernels.Longs) -> Spans:
-        """The spans of the lines `data[starts[r]:ends[r]]`, which must be valid UTF-8."""
+        """The spans of the lines `data[starts[r]:ends[r]]`, which must be valid UTF-8.
+
+        data: with `simd.BLOCK` bytes behind the last line.
+        """
         rows = len(starts)
         bounds = np.empty((rows, sum(self.groups), 2), np.int32)
         status = np.empty(rows, np.int32)
+        width = 2 * sum(self.groups)
         program = self._program
         kernels.tokenize(
-            data, starts, ends, program.operations, program.entry, program.sets, program.literals, bounds, status
-        )
+            data, starts, ends, program.code, program.entry, program.sets, program.stops, program.literals,
+            bounds.reshape(-1), width, status,
+        )  # fmt: skip
         return Spans(status, bounds)
 
     def texts(self, lines: Sequence[bytes]) -> list[tuple[int, Texts | None]]:
@@ -89,7 +95,7 @@ class Tokenizer:
 
 
 def joined(lines: Sequence[bytes]) -> tuple[kernels.Bytes, kernels.Longs]:
-    """The bytes of some lines on end, and where each begins; the last entry is where all end."""
+    """The bytes of some lines on end, a block behind them, and where each begins; the last entry is where all end."""
     offsets = np.zeros(len(lines) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)), out=offsets[1:])
-    return np.frombuffer(b"".join(lines) or b"\0", np.uint8), offsets
+    return np.frombuffer(b"".join((*lines, bytes(BLOCK))), np.uint8), offsets

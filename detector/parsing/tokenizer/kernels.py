@@ -3,7 +3,8 @@
 It tries what an expression allows in the order of preference, so the first way to the end of the line is the match that
 RE2 takes (leftmost, first alternative first). Where one byte decides, nothing else is tried.
 
-Lines must be valid UTF-8. Line r is `data[starts[r]:ends[r]]`.
+Lines must be valid UTF-8. Line r is `data[starts[r]:ends[r]]`, and behind the last one there are `BLOCK` bytes more.
+Indexes are unsigned where they are many: numba then need not ask whether they count from the end.
 """
 
 from __future__ import annotations
@@ -14,17 +15,26 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from detector.parsing.tokenizer.simd import BLOCK, lowest, stops_in
+
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
 
 LITERAL, ONE, RUN, LAZY, SAVE, SPLIT, ENDED, ACCEPT = range(8)
 """Kinds of operations; `lowering` says what their columns hold."""
+COLUMNS = 8
+"""Of an operation."""
+SET_BITS = 9
+"""Of the size of a set: a byte, or 256 for the end of the line."""
 BACK, FORWARD, OTHER = range(3)
 """Kinds of what is left to try: a run that gives back, a lazy one that goes on, another alternative."""
 
 NO_MATCH, GAVE_UP = -1, -2
 UNSET = -1
+_CHOICE = 5
+"""What is kept of a choice: kind, operation, place in the data, the least such place, length of the trail."""
 _DEPTH = 64
 """Choices that are kept; a line that needs more is left to RE2."""
 _WORK, _WORK_PER_BYTE = 512, 16
@@ -40,184 +50,201 @@ def compiled(function: Any) -> Any:
 
 
 @compiled
-def tokenize(  # noqa: PLR0917, C901, PLR0912, PLR0915 -- one loop; calls in it would cost more than it does
+def _column(code: Ints, pc: int, column: int) -> Any:
+    return np.int64(code[np.uint64(pc + column)])
+
+
+@compiled
+def _has(sets: Bytes, number: int, byte: int) -> Any:
+    return sets[np.uint64((number << SET_BITS) + byte)] != 0
+
+
+@compiled
+def _byte(data: Bytes, at: int) -> Any:
+    return np.int64(data[np.uint64(at)])
+
+
+@compiled
+def _next_character(data: Bytes, at: int, end: int) -> Any:
+    """The place behind the character that begins there."""
+    at += 1
+    while at < end and _byte(data, at) & 0xC0 == 0x80:
+        at += 1
+    return at
+
+
+@compiled
+def _run_end(data: Bytes, at: int, end: int, sets: Bytes, members: int, stops: int) -> Any:  # noqa: PLR0917
+    """Where the run of a set's bytes that begins there ends."""
+    if stops:
+        while at < end:
+            bits = stops_in(data, at, stops)
+            if bits:
+                return min(at + lowest(bits), end)
+            at += BLOCK
+        return end
+    while at < end and _has(sets, members, _byte(data, at)):
+        at += 1
+    return at
+
+
+@compiled
+def _same(data: Bytes, at: int, end: int, literals: Bytes, first: int, size: int) -> bool:  # noqa: PLR0917
+    """Whether a text stands there."""
+    if end - at < size:
+        return False
+    for each in range(size):  # noqa: SIM110 -- numba knows no all()
+        if data[np.uint64(at + each)] != literals[np.uint64(first + each)]:
+            return False
+    return True
+
+
+@compiled
+def _push(stack: Longs, depth: int, kind: int, pc: int, at: int, limit: int, trailed: int) -> Any:  # noqa: PLR0917
+    place = np.uint64(depth * _CHOICE)
+    stack[place] = kind
+    stack[place + np.uint64(1)] = pc
+    stack[place + np.uint64(2)] = at
+    stack[place + np.uint64(3)] = limit
+    stack[place + np.uint64(4)] = trailed
+    return depth + 1
+
+
+@compiled
+def tokenize(  # noqa: PLR0917, PLR0912, PLR0915, C901 -- one loop, whose parts share all its variables
     data: Bytes,
     starts: Longs,
     ends: Longs,
-    operations: Ints,
+    code: Ints,
     entry: int,
     sets: Bytes,
+    stops: Words,
     literals: Bytes,
-    spans: Ints,
+    bounds: Ints,
+    width: int,
     status: Ints,
 ) -> None:
     """Match each line.
 
     Arrays:
-        operations: (n, 7), see `lowering`. sets: (m, 257) members. literals: texts, one on another.
-        spans: out, (rows, groups, 2) start and end of each group from the start of its line; UNSET for a group that
+        code: operations on end, see `lowering`; the first one is that at `entry`.
+        sets: on end, whether each byte is a member. stops: (operations,) for a run, what ends it, see `simd`; or 0.
+        literals: texts, one on another.
+        bounds: out, (rows * width,) start and end of each group from the start of its line; UNSET for a group that
             took no part. Undefined where the line does not match.
         status: out, (rows,) the number of the expression that matches, NO_MATCH or GAVE_UP.
     """
-    stack = np.empty((_DEPTH, 5), np.int64)  # kind, operation, position, limit, trail
+    stack = np.empty(_DEPTH * _CHOICE, np.int64)
     trail = np.empty((4 * _DEPTH, 2), np.int64)  # what a group's bound was before: index, value
     for row in range(starts.shape[0]):
         begin, end = starts[row], ends[row]
-        bounds = spans[row].reshape(-1)
-        bounds[:] = UNSET
+        base = row * width
+        for place in range(base, base + width):
+            bounds[place] = UNSET
         depth = trailed = 0
         work = 0
         most = _WORK + _WORK_PER_BYTE * (end - begin)
         at = begin
-        pc = entry
+        pc = np.int64(entry)
         result = NO_MATCH
         while True:
-            kind = operations[pc, 0]
+            kind = _column(code, pc, 0)
             work += 1
             good = False
+            if depth == _DEPTH or trailed == trail.shape[0] or work > most:
+                result = GAVE_UP
+                break
             if kind == RUN:
-                members = sets[operations[pc, 1]]
-                least, limit, flags = operations[pc, 2], operations[pc, 3], operations[pc, 4]
+                members, least, limit = _column(code, pc, 1), _column(code, pc, 2), _column(code, pc, 3)
                 start = at
                 low = at
                 if limit < 0 and least < 2:
-                    while at < end and members[data[at]]:
-                        at += 1
+                    at = _run_end(data, at, end, sets, members, stops[np.uint64(pc // COLUMNS)])
                     good = at - start >= least
                     if good and least == 1:
-                        low = start + 1
-                        while low < at and data[low] & 0xC0 == 0x80:
-                            low += 1
+                        low = _next_character(data, start, at)
                 else:
                     count = 0
-                    while at < end and count != limit and members[data[at]]:
-                        at += 1
-                        while at < end and data[at] & 0xC0 == 0x80:
-                            at += 1
+                    while at < end and count != limit and _has(sets, members, _byte(data, at)):
+                        at = _next_character(data, at, end)
                         count += 1
                         if count == least:
                             low = at
                     good = count >= least
                 work += at - start
-                if good and flags and at > low:
-                    if depth == _DEPTH:
-                        result = GAVE_UP
-                        break
-                    stack[depth, 0] = BACK
-                    stack[depth, 1] = operations[pc, 5]
-                    stack[depth, 2] = at
-                    stack[depth, 3] = low
-                    stack[depth, 4] = trailed
-                    depth += 1
+                if good and at > low and _column(code, pc, 4):
+                    depth = _push(stack, depth, BACK, _column(code, pc, 5), at, low, trailed)
             elif kind == SAVE:
-                place = operations[pc, 1]
+                place = base + _column(code, pc, 1)
                 if depth:
-                    if trailed == trail.shape[0]:
-                        result = GAVE_UP
-                        break
                     trail[trailed, 0] = place
-                    trail[trailed, 1] = bounds[place]
+                    trail[trailed, 1] = bounds[np.uint64(place)]
                     trailed += 1
-                bounds[place] = at - begin
+                bounds[np.uint64(place)] = at - begin
                 good = True
             elif kind == LITERAL:
-                first, size = operations[pc, 1], operations[pc, 2]
-                if end - at >= size:
-                    good = True
-                    for each in range(size):
-                        if data[at + each] != literals[first + each]:
-                            good = False
-                            break
-                    at += size
+                size = _column(code, pc, 2)
+                good = _same(data, at, end, literals, _column(code, pc, 1), size)
+                at += size
             elif kind == SPLIT:
-                following = 256 if at == end else np.int64(data[at])
-                second = sets[operations[pc, 3], following] != 0
-                if sets[operations[pc, 1], following]:
+                following = 256 if at == end else _byte(data, at)
+                second = _has(sets, _column(code, pc, 3), following)
+                if _has(sets, _column(code, pc, 1), following):
                     good = True
                     if second:
-                        if depth == _DEPTH:
-                            result = GAVE_UP
-                            break
-                        stack[depth, 0] = OTHER
-                        stack[depth, 1] = operations[pc, 2]
-                        stack[depth, 2] = at
-                        stack[depth, 4] = trailed
-                        depth += 1
+                        depth = _push(stack, depth, OTHER, _column(code, pc, 2), at, at, trailed)
                 elif second:
-                    pc = operations[pc, 2]
+                    pc = _column(code, pc, 2)
                     continue
             elif kind == ONE:
-                if at < end and sets[operations[pc, 1], data[at]]:
+                if at < end and _has(sets, _column(code, pc, 1), _byte(data, at)):
                     good = True
-                    at += 1
-                    while at < end and data[at] & 0xC0 == 0x80:
-                        at += 1
-            elif kind == LAZY:
-                # Nothing at first; the way on is what is left to try.
-                if depth == _DEPTH:
-                    result = GAVE_UP
-                    break
-                stack[depth, 0] = FORWARD
-                stack[depth, 1] = pc
-                stack[depth, 2] = at
-                stack[depth, 4] = trailed
-                depth += 1
+                    at = _next_character(data, at, end)
+            elif kind == LAZY:  # nothing at first; the way on is what is left to try
+                depth = _push(stack, depth, FORWARD, pc, at, at, trailed)
                 good = True
             elif kind == ENDED:
                 good = at == end
             elif at == end:
-                result = operations[pc, 1]
+                result = _column(code, pc, 1)
                 break
             if good:
-                pc = operations[pc, 5]
+                pc = _column(code, pc, 5)
                 continue
-            # Back to the last choice.
-            while depth:
-                top = depth - 1
-                while trailed > stack[top, 4]:
+            while depth and not good:  # back to the last choice
+                top = np.uint64((depth - 1) * _CHOICE)
+                while trailed > stack[top + np.uint64(4)]:
                     trailed -= 1
                     bounds[trail[trailed, 0]] = trail[trailed, 1]
-                what = stack[top, 0]
-                at = stack[top, 2]
+                what = stack[top]
+                pc = stack[top + np.uint64(1)]
+                before = stack[top + np.uint64(2)]
+                at = before
                 if what == OTHER:
-                    pc = stack[top, 1]
-                    depth = top
+                    depth -= 1
                     good = True
-                elif what == BACK:
-                    low = stack[top, 3]
-                    pc = stack[top, 1]
-                    viable = sets[operations[pc, 6]]
-                    before = at
+                    break
+                if what == BACK:
+                    low = stack[top + np.uint64(3)]
+                    viable = _column(code, pc, 6)
                     while at > low and not good:
                         at -= 1
-                        while data[at] & 0xC0 == 0x80:
+                        while _byte(data, at) & 0xC0 == 0x80:
                             at -= 1
-                        good = viable[data[at]] != 0
+                        good = _has(sets, viable, _byte(data, at))
                     work += before - at
-                    stack[top, 2] = at
                     if at <= low:
-                        depth = top
+                        depth -= 1
                 else:
-                    lazy = stack[top, 1]
-                    pc = operations[lazy, 5]
-                    members = sets[operations[lazy, 1]]
-                    viable = sets[operations[lazy, 2]]
-                    before = at
-                    while at < end and members[data[at]] and not good:
-                        at += 1
-                        while at < end and data[at] & 0xC0 == 0x80:
-                            at += 1
-                        following = 256 if at == end else np.int64(data[at])
-                        good = viable[following] != 0
+                    members, viable = _column(code, pc, 1), _column(code, pc, 2)
+                    pc = _column(code, pc, 5)
+                    while at < end and not good and _has(sets, members, _byte(data, at)):
+                        at = _next_character(data, at, end)
+                        good = _has(sets, viable, 256 if at == end else _byte(data, at))
                     work += at - before
-                    stack[top, 2] = at
                     if not good:
-                        depth = top
-                if good:
-                    break
+                        depth -= 1
+                stack[top + np.uint64(2)] = at
             if not good:
-                break
-            if work > most:
-                result = GAVE_UP
                 break
         status[row] = result

@@ -23,6 +23,7 @@ from operator import or_
 import numpy as np
 
 from detector.parsing.tokenizer import kernels
+from detector.parsing.tokenizer.simd import STOPS
 from detector.parsing.tokenizer.syntax import (
     ANY,
     END,
@@ -47,9 +48,10 @@ Operation = tuple[int, int, int, int, int, int]
 class Program:
     """Arguments of `kernels.tokenize`, described there."""
 
-    operations: kernels.Ints
+    code: kernels.Ints
     entry: int
     sets: kernels.Bytes
+    stops: kernels.Words
     literals: kernels.Bytes
 
 
@@ -79,9 +81,19 @@ class _Coder:
         rows = [
             (*operation, self._set(viable)) for operation, viable in zip(self.operations, self._viable, strict=True)
         ]
-        sets = np.array([[members >> bit & 1 for bit in range(257)] for members in self.sets], np.uint8)
+        sets = np.zeros((len(self.sets), 1 << kernels.SET_BITS), np.uint8)
+        for number, members in enumerate(self.sets):
+            sets[number, :257] = [members >> bit & 1 for bit in range(257)]
+        by_number = list(self.sets)
+        stops = [_stops(by_number[row[1]]) if row[0] == kernels.RUN else 0 for row in rows]
+        code = np.zeros((len(rows), kernels.COLUMNS), np.int32)
+        code[:, :7] = rows
+        code[:, 5] *= kernels.COLUMNS
+        code[code[:, 0] == kernels.SPLIT, 2] *= kernels.COLUMNS
         literals = np.frombuffer(bytes(self.literals) or b"\0", np.uint8)
-        return Program(np.array(rows, np.int32), entry, sets, literals)
+        return Program(
+            code.reshape(-1), entry * kernels.COLUMNS, sets.reshape(-1), np.array(stops, np.uint64), literals
+        )
 
     def code(self, node: Node | _Run, after: int) -> int:
         """The operation at which the code of a node begins, `after` which comes."""
@@ -185,6 +197,14 @@ class _Coder:
 
     def _set(self, members: int) -> int:
         return self.sets.setdefault(members, len(self.sets))
+
+
+def _stops(members: int) -> int:
+    """The bytes that end a run, for `simd.stops_in`; 0 where they are too many."""
+    others = [byte for byte in range(256) if not members >> byte & 1]
+    if not 0 < len(others) <= STOPS or others[-1] > 127:
+        return 0
+    return int.from_bytes(bytes((others * STOPS)[:STOPS]), "little")
 
 
 def _begins(node: Node) -> int | None:

@@ -26,13 +26,25 @@ def _options() -> re2.Options:
     return options
 
 
-class Recognizer:
-    """Chooses among parsers."""
+def starts_of(parser: TextParser) -> str:
+    """The expression that the beginnings of a format's lines match; of a format that is recognized."""
+    return parser.definition.recognize.starts if parser.definition.recognize else ""
 
-    __slots__ = ("_anchors", "_automaton", "_fallback", "_records", "_text")
+
+def _rank(parser: TextParser) -> int:
+    return -parser.definition.recognize.priority if parser.definition.recognize else 0
+
+
+class Recognizer:
+    """Chooses among parsers.
+
+    text: those of the formats of lines; the first one whose signature a line has is its.
+    """
+
+    __slots__ = ("_anchors", "_automaton", "_fallback", "_records", "text")
 
     def __init__(self, parsers: Iterable[TextParser | JsonParser]) -> None:
-        self._text: list[tuple[int, TextParser]] = []
+        self.text: list[TextParser] = []
         self._anchors: dict[str, list[JsonParser]] = {}
         self._records: dict[str, list[JsonParser]] = {}
         self._fallback: JsonParser | None = None
@@ -40,10 +52,13 @@ class Recognizer:
         for parser in sorted(parsers, key=lambda parser: parser.name):
             if isinstance(parser, JsonParser):
                 self._add_json(parser)
-            elif parser.definition.recognize:
-                self._automaton.Add(f"(?s:{parser.definition.recognize.starts})")
-                self._text.append((parser.definition.recognize.priority, parser))
-        if self._text:
+            else:
+                self.text.append(parser)
+        self.text = [parser for parser in self.text if parser.definition.recognize]
+        self.text.sort(key=_rank)
+        for parser in self.text:
+            self._automaton.Add(f"(?s:{starts_of(parser)})")
+        if self.text:
             self._automaton.Compile()
 
     def _add_json(self, parser: JsonParser) -> None:
@@ -56,10 +71,8 @@ class Recognizer:
 
     def line(self, line: bytes) -> TextParser | None:
         """The parser of a line; None for noise."""
-        matching: list[int] = self._automaton.Match(line) if self._text else []
-        if not matching:
-            return None
-        return max((self._text[index] for index in matching), key=lambda entry: entry[0])[1]
+        matching: list[int] = self._automaton.Match(line) if self.text else []
+        return self.text[min(matching)] if matching else None
 
     def value(self, value: dict[str, JsonValue]) -> JsonParser | None:
         """The parser of a JSON object: of those that take it, the one that asks for most."""

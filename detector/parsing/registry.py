@@ -99,6 +99,16 @@ class Parsers:
         self._inner = {name: inner for name, parser in self._parsers.items() if (inner := inner_of(parser))}
 
     @property
+    def text(self) -> Mapping[str, TextParser]:
+        """The parsers of lines, by name."""
+        return {name: parser for name, parser in self._parsers.items() if isinstance(parser, TextParser)}
+
+    @property
+    def recognizer(self) -> Recognizer:
+        """What chooses the parser of a record under `auto`."""
+        return self._recognizer
+
+    @property
     def definitions(self) -> Mapping[str, TextDefinition | JsonDefinition]:
         """The definitions of the formats, by name."""
         return {name: parser.definition for name, parser in self._parsers.items()}

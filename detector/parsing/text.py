@@ -105,7 +105,6 @@ class TextParser:
         "_content",
         "_fields",
         "_partial",
-        "_pattern",
         "_program",
         "_programs",
         "_sources",
@@ -114,6 +113,7 @@ class TextParser:
         "definition",
         "groups",
         "name",
+        "pattern",
     )
 
     def __init__(
@@ -124,9 +124,9 @@ class TextParser:
     ) -> None:
         self.definition = definition
         self.name = definition.name
-        self._pattern = compiled(definition.pattern, "pattern")
+        self.pattern = compiled(definition.pattern, "pattern")
         self._partial = partial(definition.partial, "partial") if definition.partial else None
-        self.groups = frozenset((*self._pattern.names, *(self._partial.names if self._partial else ())))
+        self.groups = frozenset((*self.pattern.names, *(self._partial.names if self._partial else ())))
         groups = self.groups
         self._unpack = unpacker(definition.unpack, definition.audit)
         if self._unpack is None:  # else there are more fields than groups
@@ -151,11 +151,15 @@ class TextParser:
         """The log sources that its events can have."""
         return self._sources.declared
 
+    def bindings(self, topic: LogSource | None) -> tuple[Binding, ...]:
+        """The log sources of its events, where these depend on no field."""
+        return self._sources.bindings({}, {}, topic)
+
     def parse(self, lines: Sequence[Line], topic: LogSource | None, unparsed: Unparsed) -> list[Event]:
         """The events of lines that the pattern takes; `unparsed` is told of the others."""
-        names, optional, absent = self._pattern.names, self._pattern.optional, self._absent
+        names, optional, absent = self.pattern.names, self.pattern.optional, self._absent
         found: list[tuple[Line, dict[str, str], Ecs]] = []
-        for line, groups in zip(lines, self._pattern.extract([line.text for line in lines]), strict=True):
+        for line, groups in zip(lines, self.pattern.extract([line.text for line in lines]), strict=True):
             if groups is None:
                 self._unparsed(line, topic, unparsed)
                 continue

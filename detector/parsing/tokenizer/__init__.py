@@ -50,10 +50,7 @@ class Tokenizer:
         parts = []
         groups: list[int] = []
         for number, expression in enumerate(expressions):
-            try:
-                node, count = parse(expression, sum(groups))
-            except (IndexError, ValueError):  # RE2 takes it, so it is notation that we do not know
-                raise NotLoweredError from None
+            node, count = parse(expression, sum(groups))
             groups.append(count)
             parts.append(Parts((*node.parts, Accept(number)) if isinstance(node, Parts) else (node, Accept(number))))
         self.groups = tuple(groups)
@@ -98,4 +95,4 @@ def joined(lines: Sequence[bytes]) -> tuple[kernels.Bytes, kernels.Longs]:
     """The bytes of some lines on end, a block behind them, and where each begins; the last entry is where all end."""
     offsets = np.zeros(len(lines) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)), out=offsets[1:])
-    return np.frombuffer(b"".join((*lines, bytes(BLOCK))), np.uint8), offsets
+    return np.frombuffer(bytearray().join((*lines, bytes(BLOCK))), np.uint8), offsets

@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
-LITERAL, ONE, RUN, LAZY, SAVE, SPLIT, ENDED, ACCEPT = range(8)
+LITERAL, FIXED, ONE, RUN, LAZY, SAVE, SPLIT, ENDED, LAST, ACCEPT = range(10)
 """Kinds of operations; `lowering` says what their columns hold."""
 COLUMNS = 8
 """Of an operation."""
@@ -31,12 +31,15 @@ SET_BITS = 9
 BACK, FORWARD, OTHER = range(3)
 """Kinds of what is left to try: a run that gives back, a lazy one that goes on, another alternative."""
 
+EVERYTHING = 0
+"""The number of the set of every byte."""
 NO_MATCH, GAVE_UP = -1, -2
 UNSET = -1
 _CHOICE = 5
 """What is kept of a choice: kind, operation, place in the data, the least such place, length of the trail."""
-_DEPTH = 64
-"""Choices that are kept; a line that needs more is left to RE2."""
+_DEPTH = 128
+"""Choices that are kept, and bounds as they were before; a line that needs more is left to RE2."""
+_FULL = _DEPTH - 1
 _WORK, _WORK_PER_BYTE = 512, 16
 """Operations and bytes looked at, beyond which a line is left to RE2."""
 
@@ -76,6 +79,8 @@ def _next_character(data: Bytes, at: int, end: int) -> Any:
 @compiled
 def _run_end(data: Bytes, at: int, end: int, sets: Bytes, members: int, stops: int) -> Any:  # noqa: PLR0917
     """Where the run of a set's bytes that begins there ends."""
+    if members == EVERYTHING:
+        return end
     if stops:
         while at < end:
             bits = stops_in(data, at, stops)
@@ -95,6 +100,17 @@ def _same(data: Bytes, at: int, end: int, literals: Bytes, first: int, size: int
         return False
     for each in range(size):  # noqa: SIM110 -- numba knows no all()
         if data[np.uint64(at + each)] != literals[np.uint64(first + each)]:
+            return False
+    return True
+
+
+@compiled
+def _fits(data: Bytes, at: int, end: int, code: Ints, first: int, size: int, sets: Bytes) -> bool:  # noqa: PLR0917
+    """Whether each byte is a member of its set."""
+    if end - at < size:
+        return False
+    for each in range(size):  # noqa: SIM110 -- numba knows no all()
+        if not _has(sets, np.int64(code[np.uint64(first + each)]), _byte(data, at + each)):
             return False
     return True
 
@@ -127,7 +143,8 @@ def tokenize(  # noqa: PLR0917, PLR0912, PLR0915, C901 -- one loop, whose parts 
     """Match each line.
 
     Arrays:
-        code: operations on end, see `lowering`; the first one is that at `entry`.
+        code: operations on end, see `lowering`, and behind them the numbers of sets for FIXED; the first operation is
+            that at `entry`.
         sets: on end, whether each byte is a member. stops: (operations,) for a run, what ends it, see `simd`; or 0.
         literals: texts, one on another.
         bounds: out, (rows * width,) start and end of each group from the start of its line; UNSET for a group that
@@ -135,7 +152,7 @@ def tokenize(  # noqa: PLR0917, PLR0912, PLR0915, C901 -- one loop, whose parts 
         status: out, (rows,) the number of the expression that matches, NO_MATCH or GAVE_UP.
     """
     stack = np.empty(_DEPTH * _CHOICE, np.int64)
-    trail = np.empty((4 * _DEPTH, 2), np.int64)  # what a group's bound was before: index, value
+    trail = np.empty(2 * _DEPTH, np.int64)  # what a group's bound was before: index, value
     for row in range(starts.shape[0]):
         begin, end = starts[row], ends[row]
         base = row * width
@@ -151,9 +168,6 @@ def tokenize(  # noqa: PLR0917, PLR0912, PLR0915, C901 -- one loop, whose parts 
             kind = _column(code, pc, 0)
             work += 1
             good = False
-            if depth == _DEPTH or trailed == trail.shape[0] or work > most:
-                result = GAVE_UP
-                break
             if kind == RUN:
                 members, least, limit = _column(code, pc, 1), _column(code, pc, 2), _column(code, pc, 3)
                 start = at
@@ -173,12 +187,13 @@ def tokenize(  # noqa: PLR0917, PLR0912, PLR0915, C901 -- one loop, whose parts 
                     good = count >= least
                 work += at - start
                 if good and at > low and _column(code, pc, 4):
-                    depth = _push(stack, depth, BACK, _column(code, pc, 5), at, low, trailed)
+                    depth = _push(stack, min(depth, _FULL), BACK, _column(code, pc, 5), at, low, trailed)
             elif kind == SAVE:
                 place = base + _column(code, pc, 1)
                 if depth:
-                    trail[trailed, 0] = place
-                    trail[trailed, 1] = bounds[np.uint64(place)]
+                    trailed = min(trailed, _FULL)
+                    trail[np.uint64(2 * trailed)] = place
+                    trail[np.uint64(2 * trailed + 1)] = bounds[np.uint64(place)]
                     trailed += 1
                 bounds[np.uint64(place)] = at - begin
                 good = True
@@ -192,7 +207,7 @@ def tokenize(  # noqa: PLR0917, PLR0912, PLR0915, C901 -- one loop, whose parts 
                 if _has(sets, _column(code, pc, 1), following):
                     good = True
                     if second:
-                        depth = _push(stack, depth, OTHER, _column(code, pc, 2), at, at, trailed)
+                        depth = _push(stack, min(depth, _FULL), OTHER, _column(code, pc, 2), at, at, trailed)
                 elif second:
                     pc = _column(code, pc, 2)
                     continue
@@ -201,21 +216,30 @@ def tokenize(  # noqa: PLR0917, PLR0912, PLR0915, C901 -- one loop, whose parts 
                     good = True
                     at = _next_character(data, at, end)
             elif kind == LAZY:  # nothing at first; the way on is what is left to try
-                depth = _push(stack, depth, FORWARD, pc, at, at, trailed)
+                depth = _push(stack, min(depth, _FULL), FORWARD, pc, at, at, trailed)
                 good = True
+            elif kind == FIXED:
+                size = _column(code, pc, 2)
+                good = _fits(data, at, end, code, _column(code, pc, 1), size, sets)
+                at += size
             elif kind == ENDED:
                 good = at == end
+            elif kind == LAST:
+                good = end > begin and _has(sets, _column(code, pc, 1), _byte(data, end - 1))
             elif at == end:
                 result = _column(code, pc, 1)
                 break
             if good:
                 pc = _column(code, pc, 5)
                 continue
+            if depth >= _FULL or trailed >= _FULL or work > most:
+                result = GAVE_UP
+                break
             while depth and not good:  # back to the last choice
                 top = np.uint64((depth - 1) * _CHOICE)
                 while trailed > stack[top + np.uint64(4)]:
                     trailed -= 1
-                    bounds[trail[trailed, 0]] = trail[trailed, 1]
+                    bounds[trail[2 * trailed]] = trail[2 * trailed + 1]
                 what = stack[top]
                 pc = stack[top + np.uint64(1)]
                 before = stack[top + np.uint64(2)]

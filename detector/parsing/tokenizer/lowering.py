@@ -5,11 +5,13 @@ run consists of, the run never gives anything back; where one byte decides betwe
 
 Columns of an operation: kind, a, b, c, d, next, and the set of what it may begin with.
     LITERAL  a, b: start and size in `literals`
+    FIXED    a: where the numbers of sets begin, one for each byte; b: how many
     ONE      a: set
     RUN      a: set; b: least; c: most, -1 without limit; d: whether it may have to give back
     LAZY     a: set; b: set of what may follow
     SAVE     a: place in a line's bounds
     SPLIT    a: set of what `next` may begin with; b: the other operation; c: the set of that
+    LAST     a: set, of which the last byte of the line must be
     ACCEPT   a: number of the expression
 """
 
@@ -18,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
+from itertools import groupby
 from operator import or_
 
 import numpy as np
@@ -27,6 +30,7 @@ from detector.parsing.tokenizer.simd import STOPS
 from detector.parsing.tokenizer.syntax import (
     ANY,
     END,
+    WIDE,
     Accept,
     Chars,
     Choice,
@@ -40,6 +44,7 @@ from detector.parsing.tokenizer.syntax import (
 )
 
 _MAX_OPERATIONS = 8_192
+_MOST_FIXED = 32
 
 Operation = tuple[int, int, int, int, int, int]
 
@@ -58,7 +63,8 @@ class Program:
 def lower(root: Node) -> Program:
     """The program of a tree that ends in Accept nodes. Raises NotLoweredError."""
     coder = _Coder()
-    entry = coder.code(_factored(root), -1)
+    root = _factored(root)
+    entry = coder.last(root.parts) if isinstance(root, Choice) else coder.code(root, -1)
     return coder.program(entry)
 
 
@@ -69,10 +75,18 @@ class _Run:
     members: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """A byte of each of these sets."""
+
+    sets: tuple[int, ...]
+
+
 class _Coder:
     def __init__(self) -> None:
         self.operations: list[Operation] = []
-        self.sets: dict[int, int] = {ANY | END: 0}
+        self.sets: dict[int, int] = {ANY: kernels.EVERYTHING}
+        self.fixed: list[int] = []
         self.literals = bytearray()
         self._viable: list[int] = []  # what each operation may begin with
 
@@ -90,12 +104,12 @@ class _Coder:
         code[:, :7] = rows
         code[:, 5] *= kernels.COLUMNS
         code[code[:, 0] == kernels.SPLIT, 2] *= kernels.COLUMNS
+        code[code[:, 0] == kernels.FIXED, 1] += code.size
+        code = np.concatenate([code.reshape(-1), np.array(self.fixed, np.int32)])
         literals = np.frombuffer(bytes(self.literals) or b"\0", np.uint8)
-        return Program(
-            code.reshape(-1), entry * kernels.COLUMNS, sets.reshape(-1), np.array(stops, np.uint64), literals
-        )
+        return Program(code, entry * kernels.COLUMNS, sets.reshape(-1), np.array(stops, np.uint64), literals)
 
-    def code(self, node: Node | _Run, after: int) -> int:
+    def code(self, node: Node | _Run | _Fixed, after: int) -> int:  # noqa: PLR0911 -- one for each kind of node
         """The operation at which the code of a node begins, `after` which comes."""
         match node:
             case Literal(text):
@@ -114,9 +128,13 @@ class _Coder:
                 after = self._add(kernels.SAVE, 2 * number + 1, 0, 0, 0, after, self._viable[after])
                 inner = self.code(part, after)
                 return self._add(kernels.SAVE, 2 * number, 0, 0, 0, inner, self._viable[inner])
+            case _Fixed(sets):
+                start = len(self.fixed)
+                self.fixed += map(self._set, sets)
+                return self._add(kernels.FIXED, start, len(sets), 0, 0, after, sets[0])
             case Sequence(parts):
-                for part in reversed(parts):
-                    after = self.code(part, after)
+                for each in reversed(_with_fixed(parts)):
+                    after = self.code(each, after)
                 return after
             case Choice(parts):
                 second = self.code(parts[-1], after)
@@ -127,6 +145,17 @@ class _Coder:
                 if isinstance(part, Chars):
                     return self._run(part.members, least, most, after, greedy=greedy)
                 return self._loop(part, least, most, after, greedy=greedy)
+
+    def last(self, parts: tuple[Node, ...]) -> int:
+        """The code of expressions, each behind a look at the last byte of the line."""
+        second = -1
+        for part in reversed(parts):
+            ends = _ends(part)
+            start = self.code(part, -1)
+            if ends is not None:
+                start = self._add(kernels.LAST, self._set(ends), 0, 0, 0, start, self._viable[start])
+            second = start if second < 0 else self._split(start, second)
+        return second
 
     def _run(self, members: int, least: int, most: int | None, after: int, *, greedy: bool) -> int:
         if most == 0:
@@ -233,6 +262,61 @@ def _begins(node: Node) -> int | None:
             return _begins(part) if least else None
 
 
+def _ends(node: Node) -> int | None:
+    """What a node may end with; None where it may be empty or that is not looked for."""
+    match node:
+        case Literal(text):
+            return 1 << text[-1]
+        case Chars(members):
+            return members
+        case Group(_, part):
+            return _ends(part)
+        case Repeat(part, least, _, _) if least:
+            return _ends(part)
+        case Sequence(parts):
+            ends = 0
+            for part in reversed(parts):
+                if isinstance(part, End | Accept):
+                    continue
+                if isinstance(part, Repeat) and isinstance(part.part, Chars) and not part.least:
+                    ends |= part.part.members
+                    continue
+                last = _ends(part)
+                return None if last is None else ends | last
+            return None
+        case Choice(parts):
+            found = [_ends(part) for part in parts]
+            return None if None in found else _union(each for each in found if each is not None)
+        case _:
+            return None
+
+
+def _with_fixed(parts: tuple[Node, ...]) -> list[Node | _Fixed]:
+    """Parts of a sequence that are always so many ASCII characters as one, where they are several."""
+    found: list[Node | _Fixed] = []
+    for _, group in groupby(parts, key=lambda part: _bytes_of(part) is not None):
+        its = list(group)
+        sets = [_bytes_of(part) for part in its]
+        if len(its) > 1 and None not in sets:
+            found.append(_Fixed(tuple(members for each in sets if each is not None for members in each)))
+        else:
+            found += its
+    return found
+
+
+def _bytes_of(node: Node) -> tuple[int, ...] | None:
+    """The set of each byte of a node that is always so many ASCII characters."""
+    match node:
+        case Literal(text) if text.isascii():
+            return tuple(1 << byte for byte in text)
+        case Chars(members) if not members & WIDE:
+            return (members,)
+        case Repeat(Chars(members), least, most) if least == most and 0 < least <= _MOST_FIXED and not members & WIDE:
+            return (members,) * least
+        case _:
+            return None
+
+
 def _may_begin(node: Node) -> int:
     """What a node may begin with where it is not empty."""
     match node:
@@ -266,7 +350,7 @@ def _factored(node: Node) -> Node:
         case Choice(parts):
             flat = [_factored(part) for part in parts]
             heads = [_head(part) for part in flat]
-            if not all(heads) or len(flat) == 1:
+            if not all(heads):
                 return Choice(tuple(flat))
             groups: dict[int, list[Node]] = {}
             for part, head in zip(flat, heads, strict=True):

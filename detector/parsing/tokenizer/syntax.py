@@ -116,7 +116,10 @@ def parse(expression: str, first_group: int = 0) -> tuple[Node, int]:
     first_group: the number of its first group. Raises NotLoweredError.
     """
     parser = _Parser(expression, first_group)
-    node = parser.choice()
+    try:
+        node = parser.choice()
+    except (IndexError, ValueError):  # RE2 takes it, so it is notation that we do not know
+        raise NotLoweredError from None
     if parser.at != len(expression):
         raise NotLoweredError
     return node, parser.group - first_group
@@ -188,6 +191,8 @@ class _Parser:
         greedy = not self._take("?")
         if self._bounds() is not None or isinstance(part, End):
             raise NotLoweredError
+        if isinstance(part, Literal) and len(part.text) == 1:
+            part = Chars(1 << part.text[0])
         return Repeat(part, *bounds, greedy)
 
     def _bounds(self) -> tuple[int, int | None] | None:

@@ -1,4 +1,4 @@
-"""The direct lane: the rules on JSON records, without a Python object for a record that none of them matches.
+"""The direct lane: the rules on records, without a Python object for a record that none of them matches.
 
 What it cannot decide takes the way over parser and events, which is always right; what matched takes it for its alert.
 """
@@ -6,7 +6,9 @@ What it cannot decide takes the way over parser and events, which is always righ
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,9 @@ import pyarrow as pa
 from detector.config import InputTopic, Limits
 from detector.events import Event, LogSource
 from detector.parsing.direct.lane import JsonLane, Kind
+from detector.parsing.direct.line_format import LineFormat
+from detector.parsing.direct.line_lane import LineLane
+from detector.parsing.direct.slots import Slots
 from detector.parsing.direct.symbols import Leaf
 from detector.parsing.registry import AUTO, Parsers
 from detector.sigma.engine import Bound, Engine
@@ -23,6 +28,17 @@ from detector.sigma.fields import KEYWORDS, flatten, keyword_values, values_at
 
 _View = tuple[Bound, int, int]
 """Rules that run on a kind, the view through which they see it, and the place of its log source among its bindings."""
+
+
+_Kind = TypeVar("_Kind", bound="Kind | LineFormat")
+
+
+class _Reads(Protocol[_Kind]):
+    """A way to slots: `JsonLane`, `LineLane`."""
+
+    kinds: list[_Kind]
+
+    def read(self, records: pa.RecordBatch) -> tuple[Slots, np.ndarray]: ...
 
 
 @dataclass(slots=True)
@@ -44,7 +60,7 @@ class Direct:
 class DirectLane:
     """The records of one topic. It remembers kinds of records, nothing of what is in them."""
 
-    __slots__ = ("_engine", "_lane", "_logsource", "_parsers", "_readings", "_topic", "_views", "limits")
+    __slots__ = ("_engine", "_json", "_lines", "_logsource", "_parsers", "_topic", "limits")
 
     def __init__(self, parsers: Parsers, engine: Engine, topic: InputTopic, limits: Limits) -> None:
         self._parsers = parsers
@@ -52,24 +68,95 @@ class DirectLane:
         self._topic = topic
         self._logsource = LogSource(**topic.logsource.model_dump()) if topic.logsource else None
         self.limits = limits
-        self._begin()
+        self._lines: _Lane[LineFormat] | None = None
+        self._json: _Lane[Kind] | None = None
+        if topic.format == AUTO or topic.format in parsers.text:
+            lane = LineLane(parsers, topic.format, self._logsource, limits, self._asked)
+            self._lines = _Lane(lane, self._views_of_lines)
+        if topic.format == AUTO or topic.format in parsers.json:
+            self._json = self._json_lane()
 
-    def _begin(self) -> None:
-        self._lane = JsonLane(self._parsers, self._topic.format, self._logsource, self.limits)
-        self._readings: dict[int, Reading] = {}
-        self._views: list[tuple[_View, ...] | None] = []
-
-    @staticmethod
-    def takes(parsers: Parsers, topic: InputTopic) -> bool:
-        """Whether a topic may hold records for it."""
-        return topic.format == AUTO or topic.format in parsers.json
+    def _json_lane(self) -> _Lane[Kind]:
+        return _Lane(JsonLane(self._parsers, self._topic.format, self._logsource, self.limits), self._views_of)
 
     def run(self, records: pa.RecordBatch) -> Direct:
         """The rules on records of the topic (of window.RECORDS)."""
-        if self._lane.full:
-            self._begin()
-        slots, kinds = self._lane.read(records)
-        self._views += [self._views_of(kind) for kind in self._lane.kinds[len(self._views) :]]
+        found = Direct(np.arange(records.num_rows))
+        if self._lines is not None:
+            found = self._lines.run(records)
+        if self._json is None or not len(found.rest):
+            return found
+        if isinstance(self._json.lane, JsonLane) and self._json.lane.full:
+            self._json = self._json_lane()
+        rows = found.rest
+        more = self._json.run(records if len(rows) == records.num_rows else records.take(pa.array(rows)))
+        return Direct(
+            rows[more.rest],
+            found.matches | {int(rows[row]): matches for row, matches in more.matches.items()},
+            found.events + more.events,
+            np.concatenate([found.rows, rows[more.rows]]),
+        )
+
+    def _asked(self, logsource: LogSource) -> tuple[str, ...]:
+        """The fields that rules read of events of a log source."""
+        bound = self._engine.bound(logsource)
+        return bound.program.fields if bound is not None else ()
+
+    def _views_of_lines(self, kind: LineFormat, readings: dict[int, Reading]) -> tuple[_View, ...]:
+        """How the rules see the lines of a format."""
+        views: list[_View] = []
+        for place, binding in enumerate(kind.bindings):
+            bound = self._engine.bound(binding.logsource)
+            if bound is not None:
+                fields = {name: FieldSlots(kind.slots_of(binding, name)) for name in bound.program.fields}
+                reading = readings.setdefault(id(bound), Reading(bound.program.fields))
+                views.append((bound, reading.add(fields), place))
+        return tuple(views)
+
+    def _views_of(self, kind: Kind, readings: dict[int, Reading]) -> tuple[_View, ...] | None:
+        """How the rules see a kind, None if they read what is in no slot."""
+        views: list[_View] = []
+        for place, binding in enumerate(kind.bindings):
+            bound = self._engine.bound(binding.logsource)
+            if bound is None:
+                continue
+            event = Event(0, 0, kind.raw, _Ecs(kind), b"", "", kind.bindings)
+            try:
+                fields = {
+                    name: _field_slots(
+                        keyword_values(event) if name == KEYWORDS else values_at(event, binding.aliases, name),
+                        read=name in bound.program.read,
+                    )
+                    for name in bound.program.fields
+                }
+            except _UnfitFieldError:
+                return None
+            if KEYWORDS in fields:
+                fields[KEYWORDS] = FieldSlots(fields[KEYWORDS].slots, fields[KEYWORDS].bits | IS_PRESENT)
+            reading = readings.setdefault(id(bound), Reading(bound.program.fields))
+            views.append((bound, reading.add(fields), place))
+        return tuple(views)
+
+
+class _Lane(Generic[_Kind]):
+    """One way to slots, and how the rules see each kind of record that it finds. view: of a kind, None if unfit."""
+
+    __slots__ = ("_readings", "_view", "_views", "lane")
+
+    def __init__(
+        self,
+        lane: _Reads[_Kind],
+        view: Callable[[_Kind, dict[int, Reading]], tuple[_View, ...] | None],
+    ) -> None:
+        self.lane = lane
+        self._view = view
+        self._readings: dict[int, Reading] = {}
+        self._views: list[tuple[_View, ...] | None] = []
+
+    def run(self, records: pa.RecordBatch) -> Direct:
+        """The rules on records."""
+        slots, kinds = self.lane.read(records)
+        self._views += [self._view(kind, self._readings) for kind in self.lane.kinds[len(self._views) :]]
         unfit = [number for number, views in enumerate(self._views) if views is None]
         if unfit:
             kinds[np.isin(kinds, unfit)] = -1
@@ -97,34 +184,10 @@ class DirectLane:
         events: Counter[str] = Counter()
         numbers, counts = np.unique(harmless[done], return_counts=True)
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-            events[self._lane.kinds[number].parser.name] += count
+            events[self.lane.kinds[number].parser.name] += count
         return Direct(
             np.flatnonzero(kinds < 0), {row: sorted(found.items()) for row, found in matches.items()}, events, done
         )
-
-    def _views_of(self, kind: Kind) -> tuple[_View, ...] | None:
-        """How the rules see a kind, None if they read what is in no slot."""
-        views: list[_View] = []
-        for place, binding in enumerate(kind.bindings):
-            bound = self._engine.bound(binding.logsource)
-            if bound is None:
-                continue
-            event = Event(0, 0, kind.raw, _Ecs(kind), b"", "", kind.bindings)
-            try:
-                fields = {
-                    name: _field_slots(
-                        keyword_values(event) if name == KEYWORDS else values_at(event, binding.aliases, name),
-                        read=name in bound.program.read,
-                    )
-                    for name in bound.program.fields
-                }
-            except _UnfitFieldError:
-                return None
-            if KEYWORDS in fields:
-                fields[KEYWORDS] = FieldSlots(fields[KEYWORDS].slots, fields[KEYWORDS].bits | IS_PRESENT)
-            reading = self._readings.setdefault(id(bound), Reading(bound.program.fields))
-            views.append((bound, reading.add(fields), place))
-        return tuple(views)
 
 
 class _UnfitFieldError(Exception):

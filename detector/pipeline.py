@@ -100,9 +100,7 @@ class Pipeline:
         self._limits = spec.limits
         self._min_severity = spec.min_level.severity
         self._lanes = {
-            topic.name: DirectLane(self.parsers, self.rules.engine, topic, spec.limits)
-            for topic in spec.topics
-            if DirectLane.takes(self.parsers, topic)
+            topic.name: DirectLane(self.parsers, self.rules.engine, topic, spec.limits) for topic in spec.topics
         }
         self.direct = True
 

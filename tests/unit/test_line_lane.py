@@ -30,8 +30,7 @@ LIMITS = Limits(max_line_bytes=2_000)
 
 
 def lane(form: str = "auto", topic: LogSource | None = None) -> LineLane:
-    sources = {binding.logsource for bindings in BUILTIN.bindings.values() for binding in bindings}
-    return LineLane(BUILTIN, form, topic, LIMITS, dict.fromkeys({*sources, WEB}, ASKED))
+    return LineLane(BUILTIN, form, topic, LIMITS, lambda _logsource: ASKED)
 
 
 RECOGNIZER = LineRecognizer(BUILTIN.recognizer.text)
@@ -154,7 +153,7 @@ class TestFormats:
         ):
             parsers = parsers_of(text)
             assert not parsers.errors
-            assert len(LineLane(parsers, "a", None, LIMITS, {}).kinds) == count
+            assert len(LineLane(parsers, "a", None, LIMITS, lambda _logsource: ()).kinds) == count
 
     def test_the_topics_log_source(self) -> None:
         """It adds to the format's."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -27,6 +27,10 @@ _ADDRESS_NAMES = ("address", "ip", "port", "domain")
 _TIME = "@timestamp"
 
 
+Asked = Callable[[LogSource], Iterable[str]]
+"""The fields that somebody reads of events of a log source."""
+
+
 class UnfitError(Exception):
     """What cannot be read into slots; it says why."""
 
@@ -40,7 +44,7 @@ class LineFormat:
     Raises UnfitError for a format that is not so, and where a name that is asked for may stand for two things.
     """
 
-    def __init__(self, parser: TextParser, topic: LogSource | None, asked: Mapping[LogSource, Iterable[str]]) -> None:
+    def __init__(self, parser: TextParser, topic: LogSource | None, asked: Asked) -> None:
         definition = parser.definition
         if parser.pattern.tokenizer is None or definition.unpack or definition.audit or definition.program:
             raise UnfitError("its lines are not read by the tokenizer alone")
@@ -53,7 +57,7 @@ class LineFormat:
         groups = {name: number for number, name in enumerate(parser.pattern.names)}
         made = _made(definition)
         for binding in self.bindings:
-            for name in asked.get(binding.logsource, ()):
+            for name in asked(binding.logsource):
                 for path in self.paths(binding, name):
                     if path in made or path.removeprefix(RAW) in groups:
                         self.slots.setdefault(path, len(self.slots))

@@ -5,7 +5,7 @@ What is no line that a kernel reads takes the other way, over `Parsers.parse`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow as pa
 from detector.config import Limits
 from detector.events import LogSource
 from detector.parsing.direct import line_kernels
-from detector.parsing.direct.line_format import LineFormat, UnfitError
+from detector.parsing.direct.line_format import Asked, LineFormat, UnfitError
 from detector.parsing.direct.line_recognizer import LineRecognizer
 from detector.parsing.direct.slots import ABSENT_SIZE, UNICODE, Slots
 from detector.parsing.direct.utf8_kernels import BEYOND_ASCII, UNFIT
@@ -31,7 +31,6 @@ class LineLane:
     """Reads batches of records of one topic; remembers nothing of them.
 
     kinds: the formats that it reads; a record's kind is the index of its format.
-    asked: the fields that somebody reads of events of a log source.
     """
 
     __slots__ = ("_limits", "_number", "_recognizer", "kinds")
@@ -42,7 +41,7 @@ class LineLane:
         form: str,
         topic: LogSource | None,
         limits: Limits,
-        asked: Mapping[LogSource, Iterable[str]],
+        asked: Asked,
     ) -> None:
         self._limits = limits
         self._recognizer = LineRecognizer(parsers.recognizer.text) if form == AUTO else None
@@ -65,16 +64,19 @@ class LineLane:
         first, size = int(offsets[0]), int(offsets[-1] - offsets[0])
         if not self.kinds or not size or size > _MOST_BYTES:
             return _no_slots(count), kinds
-        data = np.empty((1 + _ARENA) * size + 2 * BLOCK, np.uint8)
-        data[:size] = np.frombuffer(values.buffers()[2], np.uint8)[first : first + size]
-        data[size : size + BLOCK] = 0
+        given = np.frombuffer(values.buffers()[2], np.uint8)[first : first + size]
         begin = offsets[:-1].astype(np.int64) - first
         end = offsets[1:].astype(np.int64) - first
         body_end = np.empty(count, np.int64)
         state = np.empty(count, np.uint8)
-        line_kernels.states(data, begin, end, self._limits.max_line_bytes, body_end, state)
+        line_kernels.states(given, begin, end, self._limits.max_line_bytes, body_end, state)
         if values.null_count:
             state[values.is_null().to_numpy(zero_copy_only=False)] = UNFIT
+        if state.min() == UNFIT:
+            return _no_slots(count), kinds
+        data = np.empty((1 + _ARENA) * size + 2 * BLOCK, np.uint8)
+        data[:size] = given
+        data[size : size + BLOCK] = 0
         width = max(len(kind.slots) for kind in self.kinds)
         bases = np.arange(count + 1, dtype=np.int64) * width
         starts = np.empty(count * width, np.int32)

@@ -10,7 +10,7 @@ def warm() -> None:
     """
     from detector.config import Config
     from detector.kafka import warm as kafka_kernels
-    from detector.parsing.tokenizer import warm as parsing_kernels
+    from detector.parsing import warm as parsing_kernels
     from detector.pipeline import Pipeline
     from detector.reload import load
     from detector.sigma.engine import warm as engine_kernels

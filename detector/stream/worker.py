@@ -19,7 +19,7 @@ from detector import config
 from detector.failpoints import failpoint
 from detector.kafka import warm as kafka_kernels
 from detector.kafka.reader import Reader
-from detector.parsing.tokenizer import warm as parsing_kernels
+from detector.parsing import warm as parsing_kernels
 from detector.pipeline import Pipeline
 from detector.sigma.engine import warm as engine_kernels
 from detector.stream.isolation import Order, isolated

@@ -14,6 +14,9 @@ import orjson
 
 from detector.kafka.local import LocalKafka
 from tests.chaos import kill
+from tests.chaos.faults import FAULTS
+from tests.chaos.result import Result
+from tests.chaos.scene import Scene
 
 DELIVERIES = ("at_least_once", "exactly_once")
 
@@ -21,29 +24,25 @@ DELIVERIES = ("at_least_once", "exactly_once")
 def main() -> int:
     """Run; 0 if nothing that must not happen has happened."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("name", choices=["kill"])
-    parser.add_argument("--cycles", type=int, default=20)
+    parser.add_argument("name", choices=["kill", *FAULTS])
+    parser.add_argument("--cycles", type=int, default=20, help="of kill")
+    parser.add_argument("--short", action="store_true", help="less of it; not for kill, which has --cycles")
     parser.add_argument("--delivery", choices=[*DELIVERIES, "both"], default="both")
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--method", choices=kill.METHODS, help="only this way to kill")
+    parser.add_argument("--method", choices=kill.METHODS, help="kill only in this way")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--bootstrap", help="another broker than one of our own")
+    parser.add_argument("--bootstrap", help="kill: another broker than one of our own")
     options = parser.parse_args()
     seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
     print(f"seed {seed}", file=sys.stderr)
     deliveries = DELIVERIES if options.delivery == "both" else (options.delivery,)
-    report: dict[str, object] = {"name": options.name, "cycles": options.cycles, "seed": seed}
+    report: dict[str, object] = {"name": options.name, "seed": seed}
     failed = False
     for delivery in deliveries:
         choose = random.Random(f"{seed} {delivery}")
-        methods = [options.method] * options.cycles if options.method else kill.schedule(options.cycles, choose)
-        folder = Path(tempfile.mkdtemp(prefix=f"detector-chaos-{delivery}-"))
+        folder = Path(tempfile.mkdtemp(prefix=f"detector-chaos-{options.name}-{delivery}-"))
         print(f"{delivery}: logs in {folder}", file=sys.stderr)
-        if options.bootstrap:
-            result = kill.run(options.bootstrap, folder, delivery, methods, choose)
-        else:
-            with LocalKafka() as node:
-                result = kill.run(node.bootstrap, folder, delivery, methods, choose)
+        result = _run(options, folder, delivery, choose)
         report[delivery] = asdict(result)
         failed |= bool(result.faults)
         print(f"{delivery}: {result}", file=sys.stderr)
@@ -52,6 +51,17 @@ def main() -> int:
     if options.json:
         print(orjson.dumps(report | _sum(report, deliveries)).decode())
     return int(failed)
+
+
+def _run(options: argparse.Namespace, folder: Path, delivery: str, choose: random.Random) -> Result:
+    if options.name != "kill":
+        with Scene(folder, delivery, choose) as scene:
+            return FAULTS[options.name](scene, short=options.short)
+    methods = [options.method] * options.cycles if options.method else kill.schedule(options.cycles, choose)
+    if options.bootstrap:
+        return kill.run(options.bootstrap, folder, delivery, methods, choose)
+    with LocalKafka() as node:
+        return kill.run(node.bootstrap, folder, delivery, methods, choose)
 
 
 def _sum(report: dict[str, object], deliveries: tuple[str, ...]) -> dict[str, float]:

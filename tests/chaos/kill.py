@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 from detector.failpoints import Point
 from tests.chaos.oracle import judge
+from tests.chaos.result import Result, unbalanced
 from tests.harness.load import LoadProcess, timestamp_ms
 from tests.harness.processes import gone, kill, marked
 from tests.harness.service import ServiceProcess
@@ -23,38 +24,11 @@ METHODS = (*get_args(Point), "moment", "worker", "driver", "start")
 """The failpoints, and: everything at a random moment; a worker, whose loss the service must survive; the driver only,
 so that Ray's processes are orphans of which the next life must not mind; everything while it starts."""
 
-RAY_AGENTS = frozenset({"ray::DashboardAgent", "ray::RuntimeEnvAgent"})
-"""Ray's own helpers: they sometimes outlive a driver that was killed alone, and do nothing; a pod takes them along."""
-
 RATE = 500
 ALERTING = 0.04
 BAD = 0.004
 RECOVERY_LIMIT_S = 120.0
 FAILPOINT_LIMIT_S = 30.0
-
-
-@dataclass(slots=True)
-class Result:
-    """What a run prints: the verdict, and what the harness saw on the way.
-
-    recovery_seconds_max: from a kill to the first alert about a record made after it.
-    orphans_left: names of processes of a killed driver that were still there when the run was over.
-    unbalanced: consumed - evaluated - rejected of the last life.
-    exit_code: of the last life, after SIGTERM.
-    faults: why the run failed, in words.
-    """
-
-    obligations: int = 0
-    lost: int = 0
-    doubled: int = 0
-    invented: int = 0
-    raw_duplicates: int = 0
-    recovery_seconds_max: float = 0.0
-    kills: dict[str, int] = field(default_factory=dict)
-    orphans_left: list[str] = field(default_factory=list)
-    unbalanced: int = 0
-    exit_code: int = 0
-    faults: list[str] = field(default_factory=list)
 
 
 def schedule(cycles: int, choose: random.Random) -> list[str]:
@@ -86,7 +60,7 @@ def run(bootstrap: str, folder: Path, delivery: str, methods: list[str], choose:
         killer.recovered()
         journal = load.stop()
         topics.wait_committed(RECOVERY_LIMIT_S)
-        unbalanced = _unbalanced(service)
+        difference = unbalanced(service)
         exit_code = service.terminate()
         verdict = judge(journal, read_all(bootstrap, topics.alerts, topics.dead_letters), ALERTING_RULES)
     finally:
@@ -97,35 +71,13 @@ def run(bootstrap: str, folder: Path, delivery: str, methods: list[str], choose:
     result = Result(
         **asdict(verdict),
         recovery_seconds_max=round(killer.recovery_s, 2),
-        kills={method: methods.count(method) for method in METHODS if method in methods},
+        happened={method: methods.count(method) for method in METHODS if method in methods},
         orphans_left=orphans,
-        unbalanced=unbalanced,
+        unbalanced=difference,
         exit_code=exit_code,
     )
-    result.faults = _faults(result, verdict.faults(exactly_once=delivery == "exactly_once"), journal.failed)
+    result.judged(verdict, journal.failed, exactly_once=delivery == "exactly_once")
     return result
-
-
-def _faults(result: Result, verdict: dict[str, int], failed: int) -> list[str]:
-    faults = [f"{name}: {count}" for name, count in verdict.items()]
-    if not result.obligations:
-        faults.append("no obligations: the load did nothing, so that this run shows nothing")
-    if working := set(result.orphans_left) - RAY_AGENTS:
-        faults.append(f"processes of a killed driver stayed: {', '.join(sorted(working))}")
-    if result.unbalanced:
-        faults.append(f"consumed - evaluated - rejected = {result.unbalanced}")
-    if result.exit_code:
-        faults.append(f"exit code {result.exit_code} after SIGTERM")
-    if failed:
-        faults.append(f"{failed} records of the load were not acknowledged")
-    return faults
-
-
-def _unbalanced(service: ServiceProcess) -> int:
-    consumed, evaluated, rejected = (
-        service.metric(f"detector_records_{name}_total") for name in ("consumed", "evaluated", "rejected")
-    )
-    return int(consumed - evaluated - rejected)
 
 
 class _Killer:

@@ -40,7 +40,9 @@ bench: setup ## Print the figures of every benchmark
 	$(BIN)/python -m tests.bench all --json
 
 chaos: setup ## Run the whole fault suite
-	$(BIN)/python -m tests.chaos kill --cycles 20 --json
+	for fault in kill stop worker broker rebalance zombie sink reload; do \
+		$(BIN)/python -m tests.chaos $$fault --json || exit 1; \
+	done
 
 docs: setup ## Write the generated pages of docs/ anew
 	$(BIN)/python -m tests.docs

@@ -10,12 +10,16 @@ import importlib
 import time
 from typing import Any
 
+import ray
 from ray.data import DataContext, Dataset
 from ray.data._internal.execution.backpressure_policy import ENABLED_BACKPRESSURE_POLICIES
 from ray.data._internal.execution.backpressure_policy.backpressure_policy import BackpressurePolicy
 
 POLL_INTERVAL_S = 0.01
 """How often the executor looks for finished blocks: latency against the driver's CPU (decision 004)."""
+
+NAP_S = 0.002
+"""How often the iterator looks for a result: latency against 1 % of the driver's CPU."""
 
 LIMITS_INTERVAL_S = 0.02
 """How often the executor looks at the cluster's resources: readers but the first start that much later."""
@@ -31,10 +35,45 @@ class NoPrefetcher:
     """
 
 
+class WaitingForOne:
+    """Stands for `ray` in the executor's turns: they go on with the first result, and with all that are there.
+
+    Ray's own wait until every reader has one, or the poll interval is over.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(ray, name)
+
+    @staticmethod
+    def wait(refs: list[Any], *, num_returns: int, timeout: float, fetch_local: bool) -> tuple[list[Any], list[Any]]:
+        """See `ray.wait`."""
+        ready, others = ray.wait(refs, num_returns=1, timeout=timeout, fetch_local=fetch_local)
+        if others:
+            ready, others = ray.wait(refs, num_returns=num_returns, timeout=0, fetch_local=fetch_local)
+        return ready, others
+
+
+class ShorterNaps:
+    """Stands for `time` there: who waits for a result sleeps `NAP_S` at a time, not Ray's 10 ms."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    @staticmethod
+    def sleep(seconds: float) -> None:
+        """See `time.sleep`."""
+        time.sleep(min(seconds, NAP_S))
+
+
 _EXECUTION = "ray.data._internal.execution"
 _ITERATION = "ray.data._internal.block_batching.iter_batches"
+_STATE = f"{_EXECUTION}.streaming_executor_state"
 _REPLACEMENTS: tuple[tuple[str, str | None, str, Any], ...] = (
-    (f"{_EXECUTION}.streaming_executor_state", None, "WAIT_FOR_TASK_COMPLETION_TIMEOUT_S", POLL_INTERVAL_S),
+    (_STATE, None, "WAIT_FOR_TASK_COMPLETION_TIMEOUT_S", POLL_INTERVAL_S),
+    (_STATE, None, "ray", WaitingForOne()),
+    (_STATE, None, "time", ShorterNaps()),
+    # Else what a result says of itself is fetched by another thread, and the result is passed on a turn later.
+    (f"{_EXECUTION}.metadata_fetcher", None, "_PREFETCH_ON_THREAD", False),
     (f"{_EXECUTION}.resource_manager", "ResourceManager", "GLOBAL_LIMITS_UPDATE_INTERVAL_S", LIMITS_INTERVAL_S),
     (_ITERATION, None, "WaitBlockPrefetcher", NoPrefetcher),
 )

@@ -158,15 +158,14 @@ class TestEpoch:
         run = Run(kafka, 2, epochs=config.epochs.model_copy(update={"max_windows": 10}))
         epoch = run.start()
         windows = 0
-        for number in range(200):
-            run.lines(0, range(number, number + 1))
+        deadline = time.monotonic() + 40
+        while not epoch.over and time.monotonic() < deadline:
+            run.lines(0, range(1))
             while (row := epoch.next(0.05)) is not None:
-                windows += run.accept(row)
-            if epoch.over:
-                break
+                windows += row.result is not None
 
         assert epoch.over
-        assert 10 <= windows <= 20
+        assert windows >= 10
 
     def test_prepares(self, kafka: Broker) -> None:
         """Readers compile what takes over next while they go on reading, and then run it."""

@@ -169,6 +169,21 @@ def _float(name: str) -> Convert:
     return convert
 
 
+def _share(name: str) -> Convert:
+    """A share of 1; a number above 1, or one in per cent (`31%`), is a hundredth."""
+
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        text = value.strip() if isinstance(value, str) else value
+        percent = isinstance(text, str) and text.endswith("%")
+        found: dict[str, JsonValue] = {}
+        if not _float(name)(text.rstrip("% ") if isinstance(text, str) else text, found) or found[name] < 0:
+            return False
+        ecs[name] = round(found[name] / 100, 6) if percent or found[name] > 1 else found[name]
+        return True
+
+    return convert
+
+
 def _bool(name: str) -> Convert:
     words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -348,6 +363,7 @@ TYPES: dict[str, Callable[[str], Convert]] = {
     "hashes": _hashes,  # NAME.md5, .sha1, .sha256, .imphash of ALGORITHM=digest,…
     "int": _int,
     "float": _float,
+    "share": _share,  # of 1, also from per cent
     "bool": _bool,
     "level": _level,  # a severity by the names of syslog, and trace
     "ip": _ip,

@@ -58,6 +58,15 @@ def _last_segment(name: str) -> Convert:
     return convert
 
 
+def _serial(name: str) -> Convert:
+    """The number behind the last colon, as in the ids of Linux's audit system."""
+
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        return isinstance(value, str) and ":" in value and _int(name)(value.rpartition(":")[2], ecs)
+
+    return convert
+
+
 def _extension(name: str) -> Convert:
     def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
         path = value.partition("?")[0].partition("#")[0] if isinstance(value, str) else ""
@@ -356,6 +365,7 @@ TYPES: dict[str, Callable[[str], Convert]] = {
     "text": _text,  # a string that is not empty
     "plus_spaces": _plus_spaces,  # a text in which + stands for a space
     "last_segment": _last_segment,  # of a string with slashes: what follows the last
+    "serial": _serial,  # the number behind the last colon
     "extension": _extension,  # of the file that a URL names
     "joined": _joined,  # a text, or a list of them with spaces between
     "file_name": _file_name,  # of a path, with slashes or backslashes

@@ -17,51 +17,11 @@ _AGENTS = (
     "() { :; }; /bin/bash -c 'id'",
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "and",
-    "some",
-    "more",
-    "words",
-    "that",
-    "say",
-    "nothing",
-    "to",
-    "anyone",
-    "who",
-    "reads",
-    "them",
-    "total",
-    "drwxr-xr-x",
-    "4096",
-    "usage:",
-    "cp",
-    "[OPTION]...",
-    "SOURCE",
-    "DEST",
-    "$",
-    "ls",
-    "-la",
-    "/tmp",
-    "#",
-    "comment",
-    "//",
-    "note",
-    "--",
-    "select",
-    "*",
-    "from",
-    "t;",
-    "<p>hi</p>",
-]
+_TEXT = (
+    "the quick brown fox jumps over a lazy dog and some more words that say nothing to anyone who reads them total "
+    "drwxr-xr-x 4096 usage: cp [OPTION]... SOURCE DEST $ ls -la /tmp # comment // note -- select * from t; <p>hi</p>"
+)
+_WORDS = _TEXT.split()
 
 
 def access_lines(count: int, seed: int = 7) -> list[bytes]:

@@ -21,10 +21,8 @@ RECORDS = [
 TEXTS = [name for name, definition in BUILTIN.definitions.items() if isinstance(definition, TextDefinition)]
 SIZE = 20_000
 SLOW = [
-    *(
-        piece * (SIZE // len(piece))
-        for piece in (b" ", b"a", b"=", b'"', b"a=", b'a="', b"\\", b"|", b",", b"\t", b"[", b"1.")
-    ),
+    *(piece * (SIZE // len(piece)) for piece in (b" ", b"a", b"=", b'"', b"a=", b'a="', b"\\", b"|", b",", b"\t")),
+    *(piece * (SIZE // len(piece)) for piece in (b"[", b"1.", b": ", b"0x", b"\x00")),
     b"CEF:0|a|b|c|d|e|f|" + b"a=\\" * (SIZE // 3),
     b"LEEF:2.0|a|b|c|d|^|" + b"a=^" * (SIZE // 3),
     b"date=2024-05-17 time=10:05:03 devname=" + b'"' * SIZE,
@@ -48,7 +46,8 @@ class TestEveryParser:
         """A record that is of another format gives an event or a dead letter, and no error."""
         parsed = parse(*RECORDS, form=form)
 
-        assert {found.record for found in (*parsed.events, *parsed.failures)} == set(range(len(RECORDS)))
+        answered = {found.record for found in parsed.events} | {found.record for found in parsed.failures}
+        assert answered == set(range(len(RECORDS)))
 
     @pytest.mark.parametrize("form", [*TEXTS, "auto"])
     def test_time(self, form: str) -> None:
@@ -67,9 +66,8 @@ class TestBroken:
         """Records that are cut, repeated within, or have other bytes in them, are still events."""
         record = data.draw(st.sampled_from(RECORDS))
         at = data.draw(st.integers(0, len(record)))
-        inserted = data.draw(
-            st.sampled_from([b"", b'"', b"\\", b"\x00", b"\xff", b"=", b"|", b"[" * 40, "ü".encode(), record])
-        )
+        odd = [b"", b'"', b"\\", b"\x00", b"\xff", b"=", b"|", b"[" * 40, "ü".encode(), record]
+        inserted = data.draw(st.sampled_from(odd))
         kept = data.draw(st.integers(at, len(record)))
 
         parsed = BUILTIN.parse(

@@ -34,6 +34,8 @@ _SPREAD = {
     "hashes": {"md5": "text", "sha1": "text", "sha256": "text", "imphash": "text"},
     "syslog_priority": {"priority": "int", "facility.code": "int", "severity.code": "int"},
 }
+_KINDS = {"int": "int", "serial": "int", "float": "float", "share": "float", "bool": "bool"}
+"""Of the types of fields; all others are texts."""
 _URL = {"url.port": "int"} | dict.fromkeys(
     (f"url.{part}" for part in ("original", "scheme", "domain", "path", "query")), "text"
 )
@@ -166,4 +168,4 @@ def _columns(name: str, alternative: Alternative) -> dict[str, str]:
         return {name: "text", f"{name.rpartition('.')[0]}.domain".removeprefix("."): "text"}
     if not (alternative.paths or alternative.template) and isinstance(alternative.value, bool | int | float):
         return {name: type(alternative.value).__name__}
-    return {name: kind if kind in ("int", "float", "bool") else "text"}
+    return {name: _KINDS.get(kind, "text")}

@@ -170,7 +170,7 @@ class Unpack(_Model):
     """
 
     source: str = Field(alias="from")
-    style: Literal["pairs", "cef", "leef", "columns"] = "pairs"
+    style: Literal["pairs", "cef", "leef", "columns", "audit"] = "pairs"
     separator: str = ""
     names: Annotated[tuple[str, ...], Field(max_length=256)] = ()
     absent: tuple[str, ...] = ()

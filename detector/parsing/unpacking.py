@@ -56,6 +56,11 @@ def _step(part: Unpack) -> Unpacker:
         def read(text: str, _raw: _Groups) -> _Groups:
             return cef_pairs(text)
 
+    elif part.style == "audit":
+
+        def read(text: str, _raw: _Groups) -> _Groups:
+            return audit_pairs("", text)
+
     else:
 
         def read(text: str, _raw: _Groups) -> _Groups:

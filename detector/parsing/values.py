@@ -282,7 +282,9 @@ def _syslog_priority(_name: str) -> Convert:
         if priority is None or not 0 <= priority <= 191:
             return False
         ecs["log.syslog.priority"] = priority
-        ecs["log.syslog.facility.code"], ecs["log.syslog.severity.code"] = divmod(priority, 8)
+        ecs["log.syslog.facility.code"], severity = divmod(priority, 8)
+        ecs["log.syslog.severity.code"] = severity
+        ecs.setdefault("log.level", _SYSLOG_LEVELS[severity])
         return True
 
     return convert

@@ -9,9 +9,10 @@ from __future__ import annotations
 import socket
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 
@@ -45,6 +46,14 @@ class LogSourceSetting(_Section):
     """Sigma's `service`, as `sshd`."""
 
 
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no time zone of the IANA database, such as Europe/Berlin") from None
+    return name
+
+
 class InputTopic(_Section):
     """A topic to read."""
 
@@ -54,6 +63,8 @@ class InputTopic(_Section):
     """Name of a parser (`detector parsers list`), or `auto`: recognized record by record."""
     logsource: LogSourceSetting | None = None
     """Log source of every event of the topic, in addition to what the parser declares."""
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+    """Zone of times that name none, as `Europe/Berlin`."""
 
 
 class Security(_Section):

@@ -175,10 +175,18 @@ class Pipeline:
         topic = part.topic
         logsource = LogSource(**topic.logsource.model_dump()) if topic.logsource else None
         if direct is None or len(direct.rest) == part.records.num_rows:
-            return self.parsers.parse(part.records, format=topic.format, logsource=logsource, limits=self._limits)
+            return self.parsers.parse(
+                part.records,
+                format=topic.format,
+                logsource=logsource,
+                limits=self._limits,
+                time_zone=topic.time_zone,
+            )
         rows = np.sort(np.concatenate([direct.rest, np.array(list(direct.matches), np.int64)]))
         records = part.records.take(pa.array(rows))
-        parsed = self.parsers.parse(records, format=topic.format, logsource=logsource, limits=self._limits)
+        parsed = self.parsers.parse(
+            records, format=topic.format, logsource=logsource, limits=self._limits, time_zone=topic.time_zone
+        )
         for event in parsed.events:
             event.record = int(rows[event.record])
         parsed.failures = [replace(failure, record=int(rows[failure.record])) for failure in parsed.failures]

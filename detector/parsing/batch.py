@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from zoneinfo import ZoneInfo
 
 import orjson
 import pyarrow as pa
@@ -31,7 +32,7 @@ _Array = tuple[JsonParser, list[JsonValue]]
 class Batch:
     """One call of `Parsers.parse`. parser: the topic's; None: each record's is recognized."""
 
-    __slots__ = ("_inner", "_limits", "_parsed", "_parser", "_recognizer", "_topic")
+    __slots__ = ("_inner", "_limits", "_parsed", "_parser", "_recognizer", "_topic", "_zone")
 
     def __init__(
         self,
@@ -40,7 +41,10 @@ class Batch:
         inner: InnerParser,
         topic: LogSource | None,
         limits: Limits,
+        *,
+        zone: ZoneInfo | None = None,
     ) -> None:
+        self._zone = zone
         self._parser = parser
         self._recognizer = recognizer
         self._inner = inner
@@ -55,6 +59,7 @@ class Batch:
             if isinstance(line, int):
                 self._fail(line, DeadLetterReason.UNDECODABLE, "the value is null", None, evaluated=False)
                 continue
+            line.zone = self._zone
             if TRUNCATED in line.flags:
                 limit = self._limits.max_line_bytes
                 detail = f"longer than {limit:,} bytes (limits.max_line_bytes)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from zoneinfo import ZoneInfo
 
 from detector.config import Limits
 from detector.events import Event, LogSource
@@ -25,7 +26,7 @@ _TIME = "@timestamp"
 class InnerParser:
     """Parses what events hold. inner: by the name of the format that holds it."""
 
-    __slots__ = ("_inner", "_limits", "_programs", "_recognizer", "_topic")
+    __slots__ = ("_inner", "_limits", "_programs", "_recognizer", "_topic", "_zone")
 
     def __init__(
         self,
@@ -34,8 +35,11 @@ class InnerParser:
         programs: Mapping[str, ProgramParser],
         topic: LogSource | None,
         limits: Limits,
+        *,
+        zone: ZoneInfo | None = None,
     ) -> None:
         self._inner = inner
+        self._zone = zone
         self._recognizer = recognizer
         self._programs = programs
         self._topic = topic
@@ -60,7 +64,7 @@ class InnerParser:
             if program and _read_by(program, text, outer):
                 continue
             reference = reference_us if outer.time_us is None else outer.time_us
-            line = Line(0, outer.original, text.encode(errors="replace"), text, 0, reference, ())
+            line = Line(0, outer.original, text.encode(errors="replace"), text, 0, reference, (), self._zone)
             if text[0] == "{":
                 self._json(outer, line, depth)
             elif found := self._recognizer.line(line.body):

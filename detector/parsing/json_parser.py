@@ -114,7 +114,7 @@ class JsonParser:
         flags = line.flags + flags
         time_us = None
         if self._time:
-            time_us, noticed = self._time.apply(value, ecs, line.reference_us)
+            time_us, noticed = self._time.apply(value, ecs, line.reference_us, line.zone)
             flags += noticed
         bindings = self._sources.bindings(value, ecs, topic)
         name = self.name if whole else RAW

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from detector.events import Binding, JsonValue, LogSource
 from detector.parsing.definition import Alternative, Fields, LogSourceRow, Time, When, template_parts
@@ -205,24 +206,30 @@ def check_groups(fields: Fields, groups: frozenset[str], *place: str | int) -> N
 class TimeMap:
     """Finds the event's time."""
 
-    __slots__ = ("_finders", "_parser")
+    __slots__ = ("_finders", "_formats", "_parsers")
 
     def __init__(self, time: Time) -> None:
         self._finders = tuple(_joined(path) if "{" in path else finder(path) for path in time.paths)
-        self._parser = TimeParser(time.formats)
+        self._formats = time.formats
+        self._parsers: dict[ZoneInfo | None, TimeParser] = {None: TimeParser(time.formats)}
 
-    def apply(self, raw: Raw, ecs: Ecs, reference_us: int | None) -> tuple[int | None, tuple[str, ...]]:
-        """The time in microseconds, and flags; `@timestamp` is added to `ecs`.
+    def apply(
+        self, raw: Raw, ecs: Ecs, reference_us: int | None, zone: ZoneInfo | None = None
+    ) -> tuple[int | None, tuple[str, ...]]:
+        """The time in microseconds, and flags; `@timestamp` is added to `ecs`. zone: of a time that names none.
 
         No time where it is not there, cannot be read (bad_time) or cannot belong to the record (implausible_time): the
         record's time then stands for it.
         """
         wrong: tuple[str, ...] = ()
+        parser = self._parsers.get(zone)
+        if parser is None:
+            parser = self._parsers[zone] = TimeParser(self._formats, zone)
         for find in self._finders:
             value = find(raw)
             if value is MISSING or value is None:
                 continue
-            instant, flag = self._parser.parse(value, reference_us)
+            instant, flag = parser.parse(value, reference_us)
             if instant is None:
                 wrong = wrong or (flag or "bad_time",)
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
 
 from detector.events import Event
 from detector.metrics import DeadLetterReason
@@ -42,7 +43,8 @@ class Line:
 
     row: of the record in the batch. original: its bytes, cut at the limit. text: those without byte order mark and
     line end, invalid UTF-8 replaced; body: the same as bytes. skipped: bytes of the byte order mark.
-    reference_us: the record's timestamp, None where it has none. flags: what was noticed so far.
+    reference_us: the record's timestamp, None where it has none. flags: what was noticed so far. zone: of times that
+    name none, None: UTC.
     """
 
     row: int
@@ -52,3 +54,4 @@ class Line:
     skipped: int
     reference_us: int | None
     flags: tuple[str, ...]
+    zone: ZoneInfo | None = None

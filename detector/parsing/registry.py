@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -133,15 +134,25 @@ class Parsers:
         if name != AUTO and name not in self._parsers:
             raise ConfigError(f"no parser is named {name!r}; there are auto, {', '.join(sorted(self._parsers))}")
 
-    def parse(self, records: pa.RecordBatch, *, format: str, logsource: LogSource | None, limits: Limits) -> Parsed:  # noqa: A002
+    def parse(
+        self,
+        records: pa.RecordBatch,
+        *,
+        format: str,  # noqa: A002
+        logsource: LogSource | None,
+        limits: Limits,
+        time_zone: str = "UTC",
+    ) -> Parsed:
         """The events of the records of one topic.
 
         records: of window.RECORDS. format: name of a parser, or `auto`. logsource: the topic's setting.
+        time_zone: IANA name of the zone of times that name none.
         Raises ConfigError for a format that is not there, and nothing for what the records hold.
         """
         self.check_format(format)
-        inner = InnerParser(self._inner, self._recognizer, self._programs, logsource, limits)
-        return Batch(self._parsers.get(format), self._recognizer, inner, logsource, limits).parse(records)
+        zone = None if time_zone == "UTC" else ZoneInfo(time_zone)
+        inner = InnerParser(self._inner, self._recognizer, self._programs, logsource, limits, zone=zone)
+        return Batch(self._parsers.get(format), self._recognizer, inner, logsource, limits, zone=zone).parse(records)
 
     def _definitions(self, sources: tuple[ParserSource, ...], limits: Limits) -> list[_Checked]:
         read: dict[str, tuple[Source, bool]] = {}

@@ -193,7 +193,7 @@ class TextParser:
         flags = line.flags
         time_us = None
         if self._time:
-            time_us, noticed = self._time.apply(raw, ecs, line.reference_us)
+            time_us, noticed = self._time.apply(raw, ecs, line.reference_us, line.zone)
             flags += noticed
         bindings = self._sources.bindings(raw, ecs, topic)
         return Event(line.row, 0, raw, ecs, line.original, name, bindings, time_us, flags, text=True)

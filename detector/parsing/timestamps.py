@@ -1,14 +1,17 @@
 """Times as logs write them, to microseconds since 1970 in UTC. Nothing here looks at a clock.
 
 What a text leaves out comes from the record's own timestamp, so that a replay gives the same answer: a missing year is
-the one that puts the time nearest to it; a missing zone is UTC.
+the one that puts the time nearest to it. A missing zone is the one that is configured: of a local time that comes twice
+when clocks are set back the earlier is meant; one that is left out when they are set forward is as much later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 MAX_AHEAD_US = 24 * 3_600_000_000
 """A time further after its record's is implausible."""
@@ -32,7 +35,7 @@ class Instant(NamedTuple):
 
 
 class _Moment(NamedTuple):
-    """What a text says: calendar fields and the offset from UTC in seconds; year 0 where it names none."""
+    """What a text says: calendar fields, year 0 where it names none; the offset from UTC in seconds, None likewise."""
 
     year: int
     month: int
@@ -41,7 +44,7 @@ class _Moment(NamedTuple):
     minute: int
     second: int
     micro: int
-    offset: int
+    offset: int | None
 
 
 class TimeParser:
@@ -54,10 +57,12 @@ class TimeParser:
     Raises ValueError for a format that it does not know.
     """
 
-    __slots__ = ("_candidates", "_epoch", "_exact", "_readers")
+    __slots__ = ("_candidates", "_epoch", "_exact", "_readers", "_zone")
 
-    def __init__(self, formats: Iterable[str]) -> None:
+    def __init__(self, formats: Iterable[str], zone: ZoneInfo | None = None) -> None:
+        """zone: of texts that name none; None: UTC."""
         formats = tuple(formats)
+        self._zone = zone
         self._epoch = "epoch" in formats
         self._readers = tuple(_reader(form) for form in formats if form != "epoch")
         self._exact: dict[str, Instant | None] = {}
@@ -92,14 +97,15 @@ class TimeParser:
             if reference_us is None:
                 return None, "no_reference_time"
             year = (_EPOCH + timedelta(microseconds=reference_us)).year
-            near = tuple(filter(None, (_instant(moment._replace(year=year + shift)) for shift in (-1, 0, 1))))
+            years = (moment._replace(year=year + shift) for shift in (-1, 0, 1))
+            near = tuple(filter(None, (_instant(each, self._zone) for each in years)))
             if not near:  # only 29 February has years without it, and four in a row at the turn of most centuries
                 return None, "bad_time"
             if len(self._candidates) >= _CACHE_ENTRIES:
                 self._candidates.clear()
             self._candidates[value, year] = near
             return min(near, key=lambda instant: abs(instant.us - reference_us)), None
-        instant = _instant(moment) if moment else epoch(value) if self._epoch else None
+        instant = _instant(moment, self._zone) if moment else epoch(value) if self._epoch else None
         if len(self._exact) >= _CACHE_ENTRIES:
             self._exact.clear()
         self._exact[value] = instant
@@ -143,7 +149,7 @@ def _from_us(us: int, *, leap: bool) -> Instant | None:
         return None
 
 
-def _instant(moment: _Moment) -> Instant | None:
+def _instant(moment: _Moment, zone: ZoneInfo | None) -> Instant | None:
     year, month, day, hour, minute, second, micro, offset = moment
     if hour > 23 or minute > 59 or second > 60:
         return None
@@ -151,8 +157,17 @@ def _instant(moment: _Moment) -> Instant | None:
         days = date(year, month, day).toordinal() - _EPOCH_DAY
     except ValueError:
         return None
+    if offset is None:
+        offset = 0 if zone is None else _offset(zone, datetime(year, month, day, hour, minute))  # noqa: DTZ001 -- local
     seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - offset
     return _from_us(seconds * 1_000_000 + micro, leap=second == 60)
+
+
+@lru_cache(maxsize=8_192)
+def _offset(zone: ZoneInfo, local: datetime) -> int:
+    """Seconds east of UTC at a local time: of one that comes twice, or not at all, those before the change."""
+    offset = zone.utcoffset(local)
+    return 0 if offset is None else int(offset.total_seconds())
 
 
 _Reader = Callable[[str], _Moment | None]
@@ -178,7 +193,7 @@ def _reader(form: str) -> _Reader:
             at += 1
 
     def read(text: str) -> _Moment | None:
-        found = dict.fromkeys("YmdHMSfzap", 0)
+        found: dict[str, int] = dict.fromkeys("YmdHMSfap", 0)
         position = 0
         for directive, literal in steps:
             if directive:
@@ -197,11 +212,16 @@ def _reader(form: str) -> _Reader:
                 return None
             else:
                 position += 1
-        if found["p"]:  # 12 at night is 0, at noon 12
-            found["H"] = found["H"] % 12 + found["p"] - 1
-        return _Moment(*(found[name] for name in "YmdHMSfz")) if position == len(text) else None
+        return _moment(found) if position == len(text) else None
 
     return read
+
+
+def _moment(found: dict[str, int]) -> _Moment:
+    if found["p"]:  # 12 at night is 0, at noon 12
+        found["H"] = found["H"] % 12 + found["p"] - 1
+    year, month, day, hour, minute, second, micro = (found[name] for name in "YmdHMSf")
+    return _Moment(year, month, day, hour, minute, second, micro, found.get("z"))
 
 
 def _read_rfc3339(text: str) -> _Moment | None:
@@ -219,7 +239,8 @@ def _read_rfc3339(text: str) -> _Moment | None:
     if not _digits("".join(numbers)):
         return None
     year, month, day, hour, minute, second = map(int, numbers)
-    micro = position = offset = 0
+    micro = position = 0
+    offset: int | None = None
     if tail[:1] in (".", ","):
         taken = _fraction(tail, 1)
         if taken is None:

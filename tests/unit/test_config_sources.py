@@ -69,9 +69,9 @@ class TestFile:
         """Topics with their format and log source come from YAML."""
         path = write("input:\n  topics:\n    - name: web\n      logsource: {product: apache}\n")
 
-        assert [topic.model_dump() for topic in load_config(path, {}).input.topics] == [
-            {"name": "web", "format": "auto", "logsource": {"category": None, "product": "apache", "service": None}}
-        ]
+        (topic,) = load_config(path, {}).input.topics
+        logsource = {"category": None, "product": "apache", "service": None}
+        assert topic.model_dump() == {"name": "web", "format": "auto", "logsource": logsource, "time_zone": "UTC"}
 
     @pytest.mark.parametrize("content", ["", "# nothing yet\n", "kafka:\n", "kafka: {}\ninput:\n"])
     def test_may_be_empty_or_have_empty_sections(self, write: Write, content: str) -> None:
@@ -267,4 +267,13 @@ class TestValueOf:
 
         assert value_of(config, ("rules", "paths")) == ["/a"]
         assert value_of(config, ("output", "min_level")) == "low"
-        assert value_of(config, ("input", "topics")) == [{"name": "logs", "format": "auto", "logsource": None}]
+        assert value_of(config, ("input", "topics")) == [
+            {"name": "logs", "format": "auto", "logsource": None, "time_zone": "UTC"}
+        ]
+
+    def test_refuses_a_zone_that_is_none(self, write: Write) -> None:
+        """A time zone is one of the IANA database."""
+        path = write("input:\n  topics:\n    - {name: web, time_zone: Mars/Olympus}\n")
+
+        with pytest.raises(ConfigError, match="no time zone of the IANA database"):
+            load_config(path, {})

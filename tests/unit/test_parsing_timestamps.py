@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector.config import Limits
 from detector.parsing.timestamps import Instant, TimeParser, epoch, plausible, rfc3339
+from tests.parsing import BUILTIN, batch
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DATES = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 -- given their zone below
@@ -172,3 +175,53 @@ class TestEpoch:
         assert last is not None
         assert last.text == "5138-11-16T09:46:39Z"
         assert epoch("9" * 21) is None
+
+
+class TestZones:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("2024-01-15 12:00:00", "2024-01-15T11:00:00Z"),
+            ("2024-07-15 12:00:00", "2024-07-15T10:00:00Z"),
+            ("2024-10-27 02:30:00", "2024-10-27T00:30:00Z"),  # comes twice: the earlier
+            ("2024-03-31 02:30:00", "2024-03-31T01:30:00Z"),  # is left out: an hour later
+            ("2024-07-15 12:00:00Z", "2024-07-15T12:00:00Z"),
+            ("2024-07-15 12:00:00+05:00", "2024-07-15T07:00:00Z"),
+        ],
+    )
+    def test_default(self, text: str, expected: str) -> None:
+        """A time without a zone is one of the zone that is configured."""
+        instant, _ = TimeParser(("rfc3339",), ZoneInfo("Europe/Berlin")).parse(text, None)
+
+        assert instant is not None
+        assert instant.text == expected
+
+    def test_without_year(self) -> None:
+        """Neither a year nor a zone: both are found."""
+        instant, _ = TimeParser(("%b %d %H:%M:%S",), ZoneInfo("America/New_York")).parse(
+            "May 17 06:05:03", 1_715_940_000_000_000
+        )
+
+        assert instant is not None
+        assert instant.text == "2024-05-17T10:05:03Z"
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [("17/05/2024 12:05 AM", "00:05"), ("17/05/2024 12:05 PM", "12:05"), ("17/05/2024 1:05 pm", "13:05")],
+    )
+    def test_half_days(self, text: str, expected: str) -> None:
+        """Twelve at night is 0, twelve at noon 12."""
+        instant, _ = TimeParser(("%d/%m/%Y %I:%M %p",)).parse(text, None)
+
+        assert instant is not None
+        assert instant.text == f"2024-05-17T{expected}:00Z"
+
+    def test_of_a_topic(self) -> None:
+        """A topic's zone reaches lines, JSON and lines within lines."""
+        lines = [b"2024-07-15 12:00:00 ERROR x", b'{"time":"2024-07-15 12:00:00","level":"info","msg":"x"}']
+
+        parsed = BUILTIN.parse(
+            batch(lines, 1_721_000_000_000), format="auto", logsource=None, limits=Limits(), time_zone="Europe/Berlin"
+        )
+
+        assert [found.ecs["@timestamp"] for found in parsed.events] == ["2024-07-15T10:00:00Z"] * 2

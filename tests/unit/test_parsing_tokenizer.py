@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from itertools import pairwise
+from random import Random
 
 import orjson
 import pytest
@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from detector.demo.generator import access_lines
 from detector.parsing.definition import TextDefinition
 from detector.parsing.pattern import Pattern
-from detector.parsing.tokenizer import GAVE_UP, UNSET, Tokenizer, joined
+from detector.parsing.tokenizer import GAVE_UP, NO_MATCH, UNSET, Tokenizer, joined
+from detector.parsing.tokenizer.automaton import Automaton
 from detector.parsing.tokenizer.syntax import NotLoweredError
 from tests.corpora import corpus
 from tests.parsing import BUILTIN
@@ -126,7 +127,7 @@ class TestAgainstRe2:
     @pytest.mark.parametrize("definition", TEXTS, ids=lambda definition: definition.name)
     def test_samples(self, definition: TextDefinition) -> None:
         """Every built-in pattern on the samples of all formats, and what one typing error makes of them."""
-        at_random = random.Random(definition.name)
+        at_random = Random(definition.name)
         lines = list(SAMPLES)
         for sample in SAMPLES:
             line = bytearray(sample)
@@ -195,6 +196,47 @@ class TestWhatIsTaken:
         """What it does not know is left to RE2."""
         with pytest.raises(NotLoweredError):
             Tokenizer([expression])
+
+
+class TestAutomaton:
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.lists(EXPRESSION | EXPRESSION.map("{}$".format), min_size=1, max_size=4),
+        st.lists(st.text(alphabet='ab "ö1\\-€', max_size=40).map(str.encode), min_size=1, max_size=20),
+    )
+    def test_any_expressions(self, expressions: list[str], lines: list[bytes]) -> None:
+        """The first expression that the beginning of a line matches, as RE2 does."""
+        try:
+            automaton = Automaton(expressions)
+        except NotLoweredError:
+            return
+        data, offsets = joined(lines)
+
+        found = automaton.first(data, offsets[:-1], offsets[1:]).tolist()
+
+        for line, number in zip(lines, found, strict=True):
+            matching = (place for place, each in enumerate(expressions) if re2.match(f"(?s:{each})", line))
+            assert number == next(matching, NO_MATCH), line
+
+    def test_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """No text makes it learn more than so many steps at once; what it forgets it learns anew."""
+        automaton = Automaton(["(?:a|b)*a[ab]{12}$"])
+        random = Random(5)
+        lines = [bytes(random.choice(b"ab") for _ in range(40)) for _ in range(300)]
+        lines += [b"a" + line[:12] + b"c" for line in lines]
+        data, offsets = joined(lines)
+        monkeypatch.setattr("detector.parsing.tokenizer.automaton.MAX_NEW", 50)
+
+        assert GAVE_UP in automaton.first(data, offsets[:-1], offsets[1:]).tolist()
+
+        monkeypatch.setattr("detector.parsing.tokenizer.automaton.MAX_NEW", 1 << 30)
+        monkeypatch.setattr("detector.parsing.tokenizer.automaton.MAX_STATES", 60)
+        expressions = ["[ab]{13}c", "(?:a|b)*a[ab]{3}$"]
+        small = Automaton(expressions)
+        matching = ([n for n, each in enumerate(expressions) if re2.match(each, line)] for line in lines)
+        expected = [min(each, default=NO_MATCH) for each in matching]
+        assert set(expected) == {0, 1, NO_MATCH}
+        assert small.first(data, offsets[:-1], offsets[1:]).tolist() == expected
 
 
 def test_joined() -> None:

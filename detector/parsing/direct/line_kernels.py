@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.parsing.direct.address_kernels import ipv6, is_ipv4
 from detector.parsing.direct.request_kernels import put, request, url
 from detector.parsing.direct.utf8_kernels import BEYOND_ASCII, UNFIT, text_state
 from detector.parsing.tokenizer.kernels import UNSET, Bytes, Ints, Longs, compiled
@@ -66,31 +67,6 @@ def _is_digits(data: Bytes, at: int, end: int) -> bool:
 
 
 @compiled
-def is_ipv4(data: Bytes, at: int, end: int) -> bool:
-    """Whether a text is an IPv4 address as it is written canonically."""
-    if end - at > 15:
-        return False
-    parts, number, digits = 1, np.int64(0), 0
-    for place in range(at, end):
-        byte = np.int64(data[np.uint64(place)])
-        if byte == 46:
-            if digits == 0:
-                return False
-            parts += 1
-            number, digits = np.int64(0), 0
-        elif 48 <= byte <= 57:
-            if digits and number == 0:
-                return False
-            number = number * 10 + byte - 48
-            digits += 1
-            if number > 255:
-                return False
-        else:
-            return False
-    return parts == 4 and digits > 0
-
-
-@compiled
 def derive(  # noqa: PLR0917, C901, PLR0912 -- one case for each kind of step
     data: Bytes,
     to: int,
@@ -122,6 +98,7 @@ def derive(  # noqa: PLR0917, C901, PLR0912 -- one case for each kind of step
     """
     groups = raw.shape[0]
     there = np.empty(groups, np.bool_)
+    scratch = np.empty(8, np.int64)
     for row in range(records.shape[0]):
         record = records[row]
         line, base = begin[record], bases[record]
@@ -156,10 +133,17 @@ def derive(  # noqa: PLR0917, C901, PLR0912 -- one case for each kind of step
             elif kind == ADDRESS:
                 if at < end:
                     put(base, target[0], at, end - at, flag, starts, sizes, flags)
-                    if target[1] >= 0 and is_ipv4(data, at, end):
+                    if max(target[1], target[2], target[3]) < 0:
+                        continue
+                    if is_ipv4(data, at, end):
                         put(base, target[1], at, end - at, 0, starts, sizes, flags)
-                    elif max(target[1], target[2], target[3]) >= 0:
+                        continue
+                    written = ipv6(data, at, end, scratch, to)
+                    if written < 0:
                         odd[row, step] = 1
+                    else:
+                        put(base, target[1], to, written - to, 0, starts, sizes, flags)
+                        to = written
             elif kind in (URL, REQUEST):
                 if at < end:
                     if kind == REQUEST:

@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import re2
 
 from detector.parsing.recognition import starts_of
 from detector.parsing.text import TextParser
-from detector.parsing.tokenizer import NotLoweredError, Tokenizer
-from detector.parsing.tokenizer.syntax import End, parse
-from detector.parsing.tokenizer.syntax import Sequence as Parts
+from detector.parsing.tokenizer import NotLoweredError
+from detector.parsing.tokenizer.automaton import Automaton
 
 
 class LineRecognizer:
-    """One program over the signatures of all formats, the first one that a line has first.
+    """One automaton over the signatures of all formats, the best ones first.
 
-    parsers: in that order. Signatures that are no program are asked of RE2, where they could come first.
+    parsers: in that order. Signatures that the automaton cannot run are asked of RE2, where they could come first.
     """
 
-    __slots__ = ("_formats", "_others", "_parsers", "_tokenizer")
+    __slots__ = ("_automaton", "_formats", "_others", "_parsers")
 
     def __init__(self, parsers: Sequence[TextParser]) -> None:
         self._parsers = tuple(parsers)
         self._formats: list[int] = []
-        self._others: list[tuple[int, re2._Regexp]] = []
+        self._others: list[tuple[int, Any]] = []
         for number, parser in enumerate(parsers):
             try:
-                Tokenizer([_beginning(starts_of(parser))])
+                Automaton([starts_of(parser)])
             except NotLoweredError:
                 self._others.append((number, re2.compile(f"(?s:{starts_of(parser)})")))
             else:
                 self._formats.append(number)
-        self._tokenizer = Tokenizer([_beginning(starts_of(parsers[number])) for number in self._formats])
+        self._automaton = Automaton([starts_of(parsers[number]) for number in self._formats])
 
     def lines(self, data: np.ndarray, begin: np.ndarray, end: np.ndarray) -> list[tuple[TextParser, np.ndarray]]:
         """The rows of each format; those that are of none, or for which it would take too long to say, are in none.
 
         data, begin, end: as `Tokenizer.spans` takes them.
         """
-        status = self._tokenizer.spans(data, begin, end).status
+        status = self._automaton.first(data, begin, end)
         found: list[tuple[TextParser, np.ndarray]] = []
         for place in np.unique(status).tolist():
             if place < 0:
@@ -53,10 +53,3 @@ class LineRecognizer:
                 rows = rows[[not any(each.match(text) for each in before) for text in texts]]
             found.append((self._parsers[number], rows))
         return found
-
-
-def _beginning(expression: str) -> str:
-    """An expression for the whole of a line that begins with another. Raises NotLoweredError."""
-    node, _ = parse(expression)
-    whole = isinstance(node, Parts) and bool(node.parts) and isinstance(node.parts[-1], End)
-    return expression if whole else f"(?:{expression}).*"

@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
-LITERAL, FIXED, ONE, RUN, LAZY, SAVE, SPLIT, ENDED, LAST, ACCEPT = range(10)
+LITERAL, FIXED, ONE, RUN, LAZY, SAVE, SPLIT, ENDED, ACCEPT = range(9)
 """Kinds of operations; `lowering` says what their columns hold."""
 COLUMNS = 8
 """Of an operation."""
@@ -224,8 +224,6 @@ def tokenize(  # noqa: PLR0917, PLR0912, PLR0915, C901 -- one loop, whose parts 
                 at += size
             elif kind == ENDED:
                 good = at == end
-            elif kind == LAST:
-                good = end > begin and _has(sets, _column(code, pc, 1), _byte(data, end - 1))
             elif at == end:
                 result = _column(code, pc, 1)
                 break

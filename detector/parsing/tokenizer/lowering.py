@@ -11,7 +11,6 @@ Columns of an operation: kind, a, b, c, d, next, and the set of what it may begi
     LAZY     a: set; b: set of what may follow
     SAVE     a: place in a line's bounds
     SPLIT    a: set of what `next` may begin with; b: the other operation; c: the set of that
-    LAST     a: set, of which the last byte of the line must be
     ACCEPT   a: number of the expression
 """
 
@@ -63,8 +62,7 @@ class Program:
 def lower(root: Node) -> Program:
     """The program of a tree that ends in Accept nodes. Raises NotLoweredError."""
     coder = _Coder()
-    root = _factored(root)
-    entry = coder.last(root.parts) if isinstance(root, Choice) else coder.code(root, -1)
+    entry = coder.code(_factored(root), -1)
     return coder.program(entry)
 
 
@@ -98,8 +96,10 @@ class _Coder:
         sets = np.zeros((len(self.sets), 1 << kernels.SET_BITS), np.uint8)
         for number, members in enumerate(self.sets):
             sets[number, :257] = [members >> bit & 1 for bit in range(257)]
-        by_number = list(self.sets)
-        stops = [_stops(by_number[row[1]]) if row[0] == kernels.RUN else 0 for row in rows]
+        left = {
+            number: [byte for byte in range(256) if not members >> byte & 1] for members, number in self.sets.items()
+        }
+        stops = [stops_of(left[row[1]]) if row[0] == kernels.RUN else 0 for row in rows]
         code = np.zeros((len(rows), kernels.COLUMNS), np.int32)
         code[:, :7] = rows
         code[:, 5] *= kernels.COLUMNS
@@ -145,17 +145,6 @@ class _Coder:
                 if isinstance(part, Chars):
                     return self._run(part.members, least, most, after, greedy=greedy)
                 return self._loop(part, least, most, after, greedy=greedy)
-
-    def last(self, parts: tuple[Node, ...]) -> int:
-        """The code of expressions, each behind a look at the last byte of the line."""
-        second = -1
-        for part in reversed(parts):
-            ends = _ends(part)
-            start = self.code(part, -1)
-            if ends is not None:
-                start = self._add(kernels.LAST, self._set(ends), 0, 0, 0, start, self._viable[start])
-            second = start if second < 0 else self._split(start, second)
-        return second
 
     def _run(self, members: int, least: int, most: int | None, after: int, *, greedy: bool) -> int:
         if most == 0:
@@ -228,9 +217,8 @@ class _Coder:
         return self.sets.setdefault(members, len(self.sets))
 
 
-def _stops(members: int) -> int:
+def stops_of(others: list[int]) -> int:
     """The bytes that end a run, for `simd.stops_in`; 0 where they are too many."""
-    others = [byte for byte in range(256) if not members >> byte & 1]
     if not 0 < len(others) <= STOPS or others[-1] > 127:
         return 0
     return int.from_bytes(bytes((others * STOPS)[:STOPS]), "little")
@@ -260,35 +248,6 @@ def _begins(node: Node) -> int | None:
             return None if None in firsts else _union(first for first in firsts if first is not None)
         case Repeat(part, least, _, _):
             return _begins(part) if least else None
-
-
-def _ends(node: Node) -> int | None:
-    """What a node may end with; None where it may be empty or that is not looked for."""
-    match node:
-        case Literal(text):
-            return 1 << text[-1]
-        case Chars(members):
-            return members
-        case Group(_, part):
-            return _ends(part)
-        case Repeat(part, least, _, _) if least:
-            return _ends(part)
-        case Sequence(parts):
-            ends = 0
-            for part in reversed(parts):
-                if isinstance(part, End | Accept):
-                    continue
-                if isinstance(part, Repeat) and isinstance(part.part, Chars) and not part.least:
-                    ends |= part.part.members
-                    continue
-                last = _ends(part)
-                return None if last is None else ends | last
-            return None
-        case Choice(parts):
-            found = [_ends(part) for part in parts]
-            return None if None in found else _union(each for each in found if each is not None)
-        case _:
-            return None
 
 
 def _with_fixed(parts: tuple[Node, ...]) -> list[Node | _Fixed]:

@@ -76,18 +76,19 @@ def bench(  # noqa: PLR0917 -- options of a command line, each by its name
     detect, parse = _rate(len(parsed.events), found.seconds), _rate(len(lines), parse_seconds)
     print(f"all rules together: {detect} events/s; the parsers: {parse} records/s")
     ran = [each for each in found.costs if each.runs]
+    total = sum(each.seconds for each in ran) or 1.0
     if ran:
-        print("ns/event  runs on  matches  rule")
+        print(" cost  ns/event   runs on  matches  rule")
     for each in ran[:top]:
-        share = each.runs / each.events
-        print(printable(f"{each.nanoseconds:8.1f} {share:8.2%} {each.matches:8}  {each.rule.title}  {each.rule.path}"))
+        columns = f"{each.seconds / total:5.1%} {each.nanoseconds:9.1f} {each.runs / each.events:9.2%} {each.matches:8}"
+        print(printable(f"{columns}  {each.rule.title}  {each.rule.path}"))
         for reason in each.reasons:
-            print(printable(f"{'':28}{reason}"))
+            print(printable(f"{'':36}{reason}"))
     rest = ran[top:]
     if rest:
-        print(f"{sum(each.nanoseconds for each in rest):8.1f}  the next {len(rest)} together")
+        print(f"{sum(each.seconds for each in rest) / total:5.1%}{'':31}the next {len(rest)} together")
     if len(ran) < len(found.costs):
-        print(f"{'':28}{len(found.costs) - len(ran)} rules ran on no event: none has their texts")
+        print(f"{'':36}{len(found.costs) - len(ran)} rules ran on no event: none has their texts")
 
 
 def _rate(count: int, seconds: float) -> str:

@@ -86,7 +86,7 @@ def rule_costs(rules: RuleSet, events: Sequence[Event]) -> Bench:
             for row, local in _candidates(program, batch):
                 runs[numbers[local]].append(batch[row])
     costs = [_cost(rule, bound[number], runs[number]) for number, rule in enumerate(rules.rules) if bound[number]]
-    return Bench(tuple(sorted(costs, key=lambda each: -each.nanoseconds)), seconds)
+    return Bench(tuple(sorted(costs, key=lambda each: -each.seconds)), seconds)
 
 
 def _candidates(program: Program, rows: Sequence[_Row]) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sigma.conditions import ConditionAND
+from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaError, SigmaTransformationError
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.processing.transformations import transformations
@@ -22,7 +23,7 @@ from sigma.types import SigmaExists, SigmaNull
 from detector.config import Limits
 from detector.documents import Document, DocumentError, read_documents
 from detector.errors import RuleError
-from detector.sigma.checks import Path, Refusal, check_detection
+from detector.sigma.checks import MAX_LEAVES, Path, Refusal, check_detection
 from detector.sigma.nearest import nearest
 from detector.sigma.source import RuleSource
 
@@ -38,6 +39,33 @@ _REFUSED = {
 }
 
 
+class _Bounded(ProcessingPipeline):
+    """A pipeline that stops before a rule is too large: mapped fields multiply."""
+
+    def apply(self, rule: SigmaRule | SigmaCorrelationRule) -> SigmaRule | SigmaCorrelationRule:
+        """Apply each transformation as pySigma does, and look at what it made."""
+        items, self.items = self.items, []
+        try:
+            super().apply(rule)  # forgets the rule before
+        finally:
+            self.items = items
+        for item in items:
+            applied = item.apply(rule)
+            if isinstance(rule, SigmaRule) and sum(map(_size, rule.detection.detections.values())) > MAX_LEAVES:
+                raise SigmaTransformationError(f"expands the rule to more than {MAX_LEAVES} values")
+            self.applied.append(applied)
+            if applied and item.identifier:
+                self.applied_ids.add(item.identifier)
+        return rule
+
+
+def _size(detection: SigmaDetection | SigmaDetectionItem) -> int:
+    """Values in a detection."""
+    if isinstance(detection, SigmaDetection):
+        return 1 + sum(map(_size, detection.detection_items))
+    return len(detection.value)
+
+
 class Pipelines:
     """The pipelines of some files as one, those of a lower priority first.
 
@@ -50,7 +78,7 @@ class Pipelines:
         read = [pipeline for number, source in enumerate(sources) for pipeline in _read(source, number, limits)]
         read.sort(key=lambda each: each[0].priority)
         self._places = [place for _, places in read for place in places]
-        self._pipeline = ProcessingPipeline()
+        self._pipeline: ProcessingPipeline = _Bounded()
         for pipeline, _ in read:
             self._pipeline += pipeline
         for item in self._pipeline.items:
@@ -102,7 +130,7 @@ def _pipeline(document: Document, path: str, label: str) -> tuple[ProcessingPipe
     if not isinstance(items, list):
         raise error("`transformations` must be a list", "transformations")
     places: list[str] = []
-    pipeline = ProcessingPipeline(priority=content.get("priority", 0), vars=content.get("vars", {}))
+    pipeline: ProcessingPipeline = _Bounded(priority=content.get("priority", 0), vars=content.get("vars", {}))
     for number, item in enumerate(items):
         part: Path = ("transformations", number)
         kind = item.get("type") if isinstance(item, dict) else None
@@ -110,7 +138,7 @@ def _pipeline(document: Document, path: str, label: str) -> tuple[ProcessingPipe
         places.append(place)
         try:
             ready = _checked(item, f"{label}_{number}")
-            parsed = ProcessingPipeline.from_dict({"transformations": [ready]})
+            parsed = _Bounded.from_dict({"transformations": [ready]})
         except Refusal as refusal:
             raise error(f"transformation {number + 1}: {refusal.message}", *part, *refusal.path) from None
         except Exception as fault:  # noqa: BLE001 -- pySigma checks few of its arguments

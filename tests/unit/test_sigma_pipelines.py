@@ -163,6 +163,17 @@ class TestTransformations:
         assert reason in error.message
         assert (error.code, error.where) == ("S009", "0.yml:1")
 
+    @pytest.mark.parametrize("values", [1, 400])
+    def test_explosion(self, values: int) -> None:
+        """Fields that are mapped to several, again and again, or many values in many fields: refused, at once."""
+        double = {"type": "field_name_mapping", "mapping": {"f": ["f", "f"]}}
+        many = {"type": "field_name_mapping", "mapping": {"f": [f"f{number}" for number in range(200)]}}
+        items = [double] * 40 if values == 1 else [many]
+
+        error = refusal({"s": {"f": [f"v{number}" for number in range(values)]}}, pipeline(*items))
+
+        assert error.message.endswith("expands the rule to more than 50000 values")
+
     def test_cannot(self) -> None:
         """What cannot be done to a rule costs that rule, and says which transformation."""
         item = {"type": "convert_type", "target_type": "num"}

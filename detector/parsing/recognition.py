@@ -15,13 +15,13 @@ from detector.events import JsonValue
 from detector.parsing.json_parser import JsonParser
 from detector.parsing.text import TextParser
 
-_AUTOMATON_BYTES = 256 << 20
+MAX_AUTOMATON_BYTES = 256 << 20
 """Most that the automaton may use; beyond it RE2 would find nothing. Real logs make it use a few megabytes."""
 
 
 def _options() -> re2.Options:
     options = re2.Options()
-    options.max_mem = _AUTOMATON_BYTES
+    options.max_mem = MAX_AUTOMATON_BYTES
     options.log_errors = False
     return options
 

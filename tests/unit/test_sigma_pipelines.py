@@ -24,6 +24,7 @@ from detector.sigma.rule import Rule
 from detector.sigma.ruleset import RuleSet
 from detector.sigma.source import RuleSource
 from tests.sigma import LIMITS, matches, rule_text
+from tests.sigmahq import sources as sigmahq
 
 HASH = "5F1CBC3D99558307BC1250D084FA968521482025"
 
@@ -300,6 +301,23 @@ class TestFilters:
 
         assert matches(rules.rules[0], {"f": "a", "u": "x"})
         assert rules.refused[0].message.startswith("runs without the filter 'Known': refused by the pipeline in p.yml")
+
+
+class TestSigmaHQ:
+    """Rules that others wrote."""
+
+    def test_as_they_are(self) -> None:
+        """A pipeline that changes nothing leaves every rule as it is."""
+        some = sigmahq()[::10]
+        neutral = pipeline({"type": "set_state", "key": "k", "val": "v"})
+
+        without = compile_rules(some, limits=LIMITS)
+        changed = compile_rules(some, limits=LIMITS, pipelines=(neutral,))
+
+        assert len(without.rules) > 300
+        assert changed.rules == without.rules
+        assert list(map(str, changed.refused)) == list(map(str, without.refused))
+        assert changed.sha != without.sha
 
 
 class TestErrors:

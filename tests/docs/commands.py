@@ -32,7 +32,8 @@ def exit_codes() -> dict[int, str]:
             text = " ".join((inspect.getdoc(error) or "").split("\n\n")[0].split())
             codes[error.exit_code] = f"{codes[error.exit_code]} {text}" if error.exit_code in codes else text
     codes[1] = (
-        "Another error that the message explains. `rules check`: a finding is an error; `rules test`: a sample failed."
+        "Another error that the message explains. `rules check`: a finding is an error; `rules test`: a sample failed; "
+        "`rules explain`: it does not match."
     )
     codes[2] += " Or the command line is wrong."
     codes[UNEXPECTED] = "A bug in the program, with a traceback."

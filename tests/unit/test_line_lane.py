@@ -17,6 +17,7 @@ from detector.parsing.direct.line_lane import LineLane
 from detector.parsing.direct.line_recognizer import LineRecognizer
 from detector.parsing.tokenizer import joined
 from detector.sigma.fields import EventView
+from detector.sigma.values import text_of
 from tests.corpora import corpus
 from tests.parsing import BUILTIN, batch, parse, parsers_of
 
@@ -86,6 +87,7 @@ LINE = st.builds(
     st.sampled_from((*NUMBERS, "9" * 18, "9" * 19, "0" * 20)),
     st.sampled_from(TAILS),
 )
+DECIMAL = st.from_regex(r"0{0,2}[0-9]{0,16}(\.[0-9]{0,9})?", fullmatch=True)
 VALUE = st.builds(
     lambda before, line, after: before + line.encode() + after,
     st.sampled_from((b"", b"", b"", b"", b"\xef\xbb\xbf", b" ", b"{", b"\xff")),
@@ -145,6 +147,7 @@ class TestFormats:
         fit = "name: a\ntitle: A\npattern: 'a (?P<x>.*)'\nfields: {x.y: x}\nlogsources: [{logsource: {product: p}}]\n"
         for text, count in (
             (fit, 1),
+            (fit.replace("fields: {x.y: x}", "fields: {x.y: {value: z}}"), 1),
             (fit.replace("fields: {x.y: x}", "fields: {x.y: [x, {value: z}]}"), 0),
             (fit.replace("{x.y: x}", "{x.y: {from: x, map: {a: b}}}"), 0),
             (fit.replace("{x.y: x}", "{x: {from: x, type: hashes}}"), 0),
@@ -154,6 +157,49 @@ class TestFormats:
             parsers = parsers_of(text)
             assert not parsers.errors
             assert len(LineLane(parsers, "a", None, LIMITS, lambda _logsource: ()).kinds) == count
+
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(("1.2.3.4", "1.2.3.4:7", "a.example:8", "-")), st.sampled_from(("9", "x", "-")))
+        )
+    )
+    @settings(max_examples=50, deadline=None)
+    def test_one_name_of_two_fields(self, pairs: list[tuple[str, str]]) -> None:
+        """The later one counts where it is there."""
+        text = (
+            "name: a\ntitle: A\npattern: '(?P<x>\\S+) (?P<y>\\S+)'\nabsent: ['-']\n"
+            "fields: {s: {from: x, type: address}, s.port: {from: y, type: int}, k: {value: 5}}\n"
+            "logsources: [{logsource: {product: p}}]\n"
+        )
+        parsers = parsers_of(text)
+        names = ("s.ip", "s.domain", "s.port", "k", "x", "y")
+        values = [f"{x} {y}".encode() for x, y in pairs]
+
+        reader = LineLane(parsers, "a", None, LIMITS, lambda _logsource: names)
+        slots, kinds = reader.read(batch(values))
+
+        (kind,) = reader.kinds
+        assert kinds.tolist() == [0] * len(values)
+        for record, event in enumerate(parse(*values, form="a", parsers=parsers).events):
+            for name in names:
+                texts = (slots.text(record, slot) for slot in kind.slots_of(event.bindings[0], name))
+                expected = EventView(event, event.bindings[0]).texts(name)
+                assert tuple(text for text in texts if text is not None) == expected
+
+    @given(
+        st.lists(st.from_regex(r"0{0,2}[0-9]{0,9}(\.[0-9]{0,9})?", fullmatch=True) | st.floats().map(str), min_size=1)
+    )
+    @settings(max_examples=100, deadline=None)
+    def test_numbers(self, texts: list[str]) -> None:
+        """The text of a number with a fraction is the one by which it compares."""
+        parsers = parsers_of("name: a\ntitle: A\npattern: 'x(?P<x>.*)'\nfields: {n: {from: x, type: float}}\n"
+                             "logsources: [{logsource: {product: p}}]\n")  # fmt: skip
+        values = [f"x{text}".encode() for text in texts]
+
+        slots, _ = LineLane(parsers, "a", None, LIMITS, lambda _logsource: ("n",)).read(batch(values))
+
+        for record, event in enumerate(parse(*values, form="a", parsers=parsers).events):
+            assert slots.text(record, 1) == (text_of(event.ecs["n"]) if "n" in event.ecs else None)
 
     def test_the_topics_log_source(self) -> None:
         """It adds to the format's."""
@@ -203,7 +249,7 @@ def recognized(lines: Iterable[bytes]) -> int:
     return len(names)
 
 
-@pytest.mark.parametrize("name", ["apache_combined", "apache_common", "nginx_forwarded"])
+@pytest.mark.parametrize("name", ["apache_combined", "apache_common", "nginx_forwarded", "apache_vhost_combined"])
 def test_web_formats_are_read(name: str) -> None:
     """The usual formats of web servers are."""
     assert [kind.parser.name for kind in lane(name).kinds] == [name]

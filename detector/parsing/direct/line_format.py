@@ -19,6 +19,7 @@ from detector.sigma.values import text_of
 _KINDS = {
     "value": line_kernels.COPY,
     "int": line_kernels.INT,
+    "float": line_kernels.FLOAT,
     "address": line_kernels.ADDRESS,
     "url": line_kernels.URL,
     "http_request": line_kernels.REQUEST,
@@ -39,6 +40,8 @@ class LineFormat:
     """Reads the lines of a format whose fields each come from one group.
 
     slots: the number of each field that is asked for: of an ECS name, of `raw:` with a group, of KEYWORDS.
+    constants: slots with the text that they have in every line.
+    shared: whether two steps fill in the same slot, the later one in place of the other.
     steps, targets, raw, absent, absent_end: of `line_kernels.derive`.
 
     Raises UnfitError for a format that is not so, and where a name that is asked for may stand for two things.
@@ -65,14 +68,23 @@ class LineFormat:
         steps: list[tuple[int, int]] = []
         targets: list[list[int]] = []
         self.converters: list[tuple[Convert, Mapping[str, int]]] = []
+        self.constants: list[tuple[int, bytes]] = []
         for name, alternatives in definition.fields.items():
             alternative = alternatives[0]
+            if alternative.value is not None:
+                if name in self.slots:
+                    self.constants.append((self.slots[name], text_of(alternative.value).encode()))
+                continue
             its = {each: self.slots[each] for each in _names(name, alternative.type) if each in self.slots}
             if its and alternative.paths[0] in groups:  # else it is one of a line that is cut
                 steps.append((_KINDS.get(alternative.type, line_kernels.OTHER), groups[alternative.paths[0]]))
                 targets.append([its.get(each, -1) for each in _names(name, alternative.type)])
                 self.converters.append((TYPES[alternative.type](name), its))
         self.steps = np.array(steps, np.int32).reshape(-1, 2)
+        filled = [slot for each in targets for slot in each if slot >= 0]
+        self.shared = len(set(filled)) < len(filled)
+        if not set(filled).isdisjoint(slot for slot, _ in self.constants):
+            raise UnfitError("a constant stands in place of what a line may have")
         self.targets = np.full((len(steps), len(NAMES)), -1, np.int32)
         for number, each in enumerate(targets):
             self.targets[number, : len(each)] = each
@@ -119,16 +131,14 @@ def _names(name: str, type_: str) -> tuple[str, ...]:
     return (name,)
 
 
-def _made(definition: TextDefinition) -> frozenset[str]:
-    """All ECS names that the fields of a definition may give. Raises UnfitError where these depend on more than one."""
+def _made(definition: TextDefinition) -> list[str]:
+    """All ECS names that the fields of a definition may give. Raises UnfitError where one is made in several ways."""
     names: list[str] = []
     for name, alternatives in definition.fields.items():
         first = alternatives[0]
-        if len(alternatives) > 1 or len(first.paths) != 1 or first.when or first.map:
+        if len(alternatives) > 1 or first.when or first.map or (len(first.paths) != 1 and first.value is None):
             raise UnfitError(f"{name} is made in several ways")
         if first.type in SPREADING and first.type not in _KINDS:
             raise UnfitError(f"{name} gives names that depend on its value")
-        names += _names(name, first.type)
-    if len(set(names)) < len(names):
-        raise UnfitError("two fields give the same name")
-    return frozenset(names)
+        names += _names(name, first.type) if first.value is None else (name,)
+    return names

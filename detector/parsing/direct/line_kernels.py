@@ -15,11 +15,13 @@ from detector.parsing.direct.request_kernels import put, request, url
 from detector.parsing.direct.utf8_kernels import BEYOND_ASCII, UNFIT, text_state
 from detector.parsing.tokenizer.kernels import UNSET, Bytes, Ints, Longs, compiled
 
-COPY, INT, ADDRESS, URL, REQUEST, OTHER = range(6)
+COPY, INT, FLOAT, ADDRESS, URL, REQUEST, OTHER = range(7)
 """Kinds of steps. COPY: the text as it stands. OTHER: only the converter knows."""
 UNICODE = 2
 """Flag of a slot, as in `slots`."""
 _MAX_DIGITS = 18
+_MAX_EXACT, _MAX_ZEROS = 15, 3
+"""Of a decimal number: characters with its point, and zeros behind that."""
 
 
 @compiled
@@ -67,7 +69,40 @@ def _is_digits(data: Bytes, at: int, end: int) -> bool:
 
 
 @compiled
-def derive(  # noqa: PLR0917, C901, PLR0912 -- one case for each kind of step
+def decimal(data: Bytes, at: int, end: int) -> Any:
+    """Where the shortest text of a decimal number stands in it, and its size; 0 where it is not to be had so.
+
+    Of up to 15 digits and at least 0.0001, beyond which Python writes exponents.
+    """
+    if at >= end or end - at > _MAX_EXACT:
+        return at, 0
+    point = end
+    for place in range(at, end):
+        byte = data[np.uint64(place)]
+        if byte == 46 and point == end:
+            point = place
+        elif byte < 48 or byte > 57:
+            return at, 0
+    if point == at or point == end - 1:
+        return at, 0
+    while point - at > 1 and data[np.uint64(at)] == 48:
+        at += 1
+    if point < end:
+        while data[np.uint64(end - 1)] == 48:
+            end -= 1
+        if end - 1 == point:
+            end = point
+    if point < end and data[np.uint64(at)] == 48 and at + 1 == point:
+        zeros = 0
+        while data[np.uint64(point + 1 + zeros)] == 48:
+            zeros += 1
+        if zeros > _MAX_ZEROS:
+            return at, 0
+    return at, end - at
+
+
+@compiled
+def derive(  # noqa: PLR0917, C901, PLR0912, PLR0915 -- one case for each kind of step
     data: Bytes,
     to: int,
     records: Longs,
@@ -128,6 +163,12 @@ def derive(  # noqa: PLR0917, C901, PLR0912 -- one case for each kind of step
                     while end - at > 1 and data[np.uint64(at)] == 48:
                         at += 1
                     put(base, target[0], at, end - at, 0, starts, sizes, flags)
+                else:
+                    odd[row, step] = 1
+            elif kind == FLOAT:
+                number, size = decimal(data, at, end)
+                if size:
+                    put(base, target[0], number, size, 0, starts, sizes, flags)
                 else:
                     odd[row, step] = 1
             elif kind == ADDRESS:

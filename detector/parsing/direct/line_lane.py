@@ -23,6 +23,8 @@ from detector.parsing.tokenizer.simd import BLOCK
 
 _ARENA = 2
 """Room behind the lines, in their size: a request is decoded to no more."""
+_CONSTANTS = 1 << 16
+"""Room for what is the same in all lines of a format."""
 _MOST_BYTES = (1 << 31) // (2 + _ARENA)
 """Of the values of a batch; slots count bytes in 32 bits."""
 
@@ -74,7 +76,7 @@ class LineLane:
             state[values.is_null().to_numpy(zero_copy_only=False)] = UNFIT
         if state.min() == UNFIT:
             return _no_slots(count), kinds
-        data = np.empty((1 + _ARENA) * size + 2 * BLOCK, np.uint8)
+        data = np.empty((1 + _ARENA) * size + _CONSTANTS + 2 * BLOCK, np.uint8)
         data[:size] = given
         data[size : size + BLOCK] = 0
         width = max(len(kind.slots) for kind in self.kinds)
@@ -128,19 +130,39 @@ class LineLane:
             slots.data, arena, rows, begin, state, bounds, kind.raw, kind.steps, kind.targets, kind.absent,
             kind.absent_end, slots.bases, slots.starts, slots.sizes, slots.flags, odd,
         )  # fmt: skip
-        known: dict[tuple[int, bytes], list[tuple[int, bytes]]] = {}
-        for row, step in zip(*(each.tolist() for each in np.nonzero(odd)), strict=True):
-            base, line = int(slots.bases[rows[row]]), int(begin[rows[row]])
-            start, stop = bounds[row, kind.steps[step, 1]].tolist()
-            for slot in kind.targets[step].tolist():
-                if slot >= 0:
-                    slots.sizes[base + slot] = ABSENT_SIZE
-            text = slots.data[line + start : line + stop].tobytes()
-            made = known.get((step, text))
-            if made is None:
-                made = known[step, text] = kind.convert(step, text.decode())
-            later += [(base + slot, each) for slot, each in made]
+        if odd.any():
+            if kind.shared:
+                odd[odd.any(axis=1)] = 1  # in their order
+            later += _converted(kind, slots, odd, rows, begin, bounds)
+        for slot, text in kind.constants:
+            slots.data[arena : arena + len(text)] = np.frombuffer(text, np.uint8)
+            places = slots.bases[rows] + slot
+            slots.starts[places], slots.sizes[places], slots.flags[places] = arena, len(text), UNICODE
+            arena += len(text)
         return int(arena)
+
+
+def _converted(  # noqa: PLR0917 -- the arguments of `LineLane._fill`
+    kind: LineFormat, slots: Slots, odd: np.ndarray, rows: np.ndarray, begin: np.ndarray, bounds: np.ndarray
+) -> list[tuple[int, bytes]]:
+    """The places and texts of the slots of odd rows, by the plain converters; the slots are absent for now."""
+    found: list[tuple[int, bytes]] = []
+    known: dict[tuple[int, bytes], list[tuple[int, bytes]]] = {}
+    absent = frozenset(text.encode() for text in kind.parser.definition.absent)
+    for row, step in zip(*(each.tolist() for each in np.nonzero(odd)), strict=True):
+        base, line = int(slots.bases[rows[row]]), int(begin[rows[row]])
+        for slot in kind.targets[step].tolist():
+            if slot >= 0:
+                slots.sizes[base + slot] = ABSENT_SIZE
+        start, stop = bounds[row, kind.steps[step, 1]].tolist()
+        text = slots.data[line + start : line + stop].tobytes()
+        if start < 0 or text in absent:
+            continue
+        made = known.get((step, text))
+        if made is None:
+            made = known[step, text] = kind.convert(step, text.decode())
+        found += [(base + slot, each) for slot, each in made]
+    return found
 
 
 def _no_slots(records: int) -> Slots:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from detector.events import JsonValue
 from detector.parsing.addresses import address, canonical_ip
-from detector.parsing.urls import authority_fields, split_request, url_fields
+from detector.parsing.severities import SYSLOG_LEVELS, level_of
+from detector.parsing.urls import authority_fields, decode_once, split_request, url_fields
 
 Convert = Callable[[JsonValue, dict[str, JsonValue]], bool]
 """Adds what a value (never None) stands for to the ECS fields; False if it is none of that type, and adds nothing."""
@@ -43,6 +44,18 @@ def _plus_spaces(name: str) -> Convert:
         if not isinstance(value, str) or not value:
             return False
         ecs[name] = value.replace("+", " ")
+        return True
+
+    return convert
+
+
+def _percent_decoded(name: str) -> Convert:
+    """A text, percent-decoded once."""
+
+    def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
+        if not isinstance(value, str) or not value:
+            return False
+        ecs[name] = decode_once(value) if "%" in value else value
         return True
 
     return convert
@@ -284,7 +297,7 @@ def _syslog_priority(_name: str) -> Convert:
         ecs["log.syslog.priority"] = priority
         ecs["log.syslog.facility.code"], severity = divmod(priority, 8)
         ecs["log.syslog.severity.code"] = severity
-        ecs.setdefault("log.level", _SYSLOG_LEVELS[severity])
+        ecs.setdefault("log.level", SYSLOG_LEVELS[severity])
         return True
 
     return convert
@@ -310,32 +323,9 @@ def _structured_data(name: str) -> Convert:
     return convert
 
 
-_LEVELS = {
-    "emergency": "emerg emergency panic",
-    "alert": "alert",
-    "critical": "crit critical fatal f ftl dpanic",
-    "error": "err error e eror errors severe",
-    "warning": "warn warning w wrn",
-    "notice": "notice note n",
-    "informational": "info information informational inform i inf log system config",
-    "debug": "debug d dbg dbug fine debug1 debug2 debug3 debug4 debug5",
-    "trace": "trace t trc verbose v finer finest silly",
-}
-_LEVEL_OF = {word: level for level, words in _LEVELS.items() for word in words.split()}
-_SYSLOG_LEVELS = tuple(_LEVELS)[:8]
-_LOGGER_LEVELS = {10: "trace", 20: "debug", 30: "informational", 40: "warning", 50: "error", 60: "critical"}
-
-
 def _level(name: str) -> Convert:
-    """A severity as one of nine: syslog's eight, and trace. Numbers are syslog's (0-7), or pino's (10-60)."""
-
     def convert(value: JsonValue, ecs: dict[str, JsonValue]) -> bool:
-        level: str | None = None
-        number = _integer(value)
-        if number is not None:
-            level = _SYSLOG_LEVELS[number] if 0 <= number < 8 else _LOGGER_LEVELS.get(number)
-        elif isinstance(value, str):
-            level = _LEVEL_OF.get(value.strip(" []<>:").lower())
+        level = level_of(value if isinstance(value, str) and _integer(value) is None else _integer(value))
         if level is None:
             return False
         ecs[name] = level
@@ -366,6 +356,7 @@ TYPES: dict[str, Callable[[str], Convert]] = {
     "value": _string,  # as it stands: text of a pattern, any JSON value
     "text": _text,  # a string that is not empty
     "plus_spaces": _plus_spaces,  # a text in which + stands for a space
+    "percent_decoded": _percent_decoded,  # once
     "last_segment": _last_segment,  # of a string with slashes: what follows the last
     "serial": _serial,  # the number behind the last colon
     "extension": _extension,  # of the file that a URL names

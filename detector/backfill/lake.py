@@ -93,7 +93,7 @@ def table(events: Sequence[Event], records: pa.RecordBatch, path: str, columns: 
             column[row] = value
     known = set(columns.names) - own.keys()
     arrays = {name: _array(values, columns.field(name).type) for name, values in found.items() if name in known}
-    unknown = found.keys() - known - _DERIVED
+    unknown = found.keys() - set(columns.names) - _DERIVED
     if unknown:
         arrays[OTHER] = _other({name: found[name] for name in sorted(unknown)}, len(events))
     arrays |= own

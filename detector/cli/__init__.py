@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from detector.cli import alerts, backfill, config, demo, parse, parsers, rules, run, topics, warm
+from detector.cli import alerts, backfill, config, demo, parse, parsers, report, rules, run, topics, warm
 from detector.errors import DetectorError
 
 UNEXPECTED = 70
@@ -29,6 +29,7 @@ app.command()(demo.demo)
 app.command()(alerts.alerts)
 app.command()(topics.create_topics)
 app.command()(backfill.backfill)
+app.command()(report.report)
 app.command()(parse.parse)
 app.command()(warm.warm)
 app.add_typer(rules.app, name="rules")

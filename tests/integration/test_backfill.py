@@ -32,6 +32,7 @@ from detector.backfill.run import Request, Summary
 from detector.config import Backfill, Config
 from detector.pipeline import Pipeline
 from detector.reload import load
+from detector.reports import run as report
 from detector.stream import cluster, internals
 from detector.window import RECORDS, Span, Window
 
@@ -208,6 +209,24 @@ class TestWhole:
         assert "2026-11-24" in rows["day"].to_pylist()
         assert all(pq.read_schema(path) == pq.read_schema(lake.files[0]) for path in lake.files)
         assert set(rows["http.response.status_code"].to_pylist()) == {200, None}
+
+
+class TestReport:
+    def test_totals(self, done: Done, tmp_path: Path, records: tuple[list[bytes], list[bytes]]) -> None:
+        """A report counts every event of the lake once, and the alerts of the run."""
+        lines, events = records
+        found = report.run(Config(), done.lake, tmp_path, done.out)
+        tables = {path.stem: pq.read_table(path) for path in tmp_path.glob("tables/*.parquet")}
+        (call,) = tables["events_by_region"].to_pylist() or [{"events": 0}]
+
+        assert sum(tables["traffic_hourly"]["requests"].to_pylist()) == len(lines + events)
+        assert sum(tables["log_quality"]["unparsed"].to_pylist()) == 75
+        assert sum(tables["requests"]["requests"].to_pylist()) == len(lines) - 75
+        assert sum(tables["threats_by_rule"]["alerts"].to_pylist()) == sum(done.summary.alerts.values())
+        assert call["events"] == len(events)
+        assert "Events processed               3,300" in found.text
+        assert (tmp_path / "log_summary.txt").read_text() == found.text
+        assert {path.stem for path in tmp_path.glob("tables/*.csv")} == tables.keys()
 
 
 @pytest.mark.usefixtures("ray")

@@ -83,7 +83,7 @@ class TestLake:
         columns = lake.schema(compile_parsers(read_sources(), limits=Limits()))
         fields: list[dict[str, Any]] = [
             {"source.ip": "192.0.2.1", "http.response.status_code": 200, "event.code": 4625, "custom": [1]},
-            {"http.response.status_code": "no number", "event.code": "x", "user.name": "bad \ud800", "message": None},
+            {"http.response.status_code": "no number", "event.code": "x", "user.name": "bad \ud800", "@timestamp": "x"},
         ]
         events = [Event(row, 0, {}, each, b"\xff", "x", (), None, ("unparsed",)) for row, each in enumerate(fields)]
         records = pa.RecordBatch.from_pylist(

@@ -99,9 +99,12 @@ class Pipeline:
         self._topics = {topic.name: topic for topic in spec.topics}
         self._limits = spec.limits
         self._min_severity = spec.min_level.severity
-        self._lanes = {
-            topic.name: DirectLane(self.parsers, self.rules.engine, topic, spec.limits) for topic in spec.topics
-        }
+        lanes: dict[object, DirectLane] = {}  # one for all topics that are read alike: each file of a back-fill is one
+        for topic in spec.topics:
+            alike = (topic.format, topic.logsource)
+            if alike not in lanes:
+                lanes[alike] = DirectLane(self.parsers, self.rules.engine, topic, spec.limits)
+        self._lanes = {topic.name: lanes[topic.format, topic.logsource] for topic in spec.topics}
         self.direct = True
 
     def run(self, window: Window) -> WindowResult:

@@ -29,7 +29,7 @@ from detector.errors import DetectorError
 from detector.parsing.registry import AUTO, compile_parsers
 from detector.pipeline import Spec
 from detector.reload import load
-from detector.stream import cluster, internals
+from detector.stream import cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +128,16 @@ def dataset(tasks: Sequence[Sequence[Piece]], job: Job, done: frozenset[str]) ->
 
     A task whose process dies is done again by Ray: it writes the same files.
     """
-    context = DataContext.get_current()
+    context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.enable_auto_log_stats = False
     context.target_max_block_size = 1  # each row is a block of its own and leaves its task at once
     context.target_min_block_size = 0
-    source = ray.data.read_datasource(_Chunks(tasks, job, done), override_num_blocks=len(tasks))
-    return source.map_batches(partial(evaluate, job=job), batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
+    with DataContext.current(context):
+        source = ray.data.read_datasource(_Chunks(tasks, job, done), override_num_blocks=len(tasks))
+        return source.map_batches(
+            partial(evaluate, job=job), batch_format="pyarrow", batch_size=None, zero_copy_batch=True
+        )
 
 
 class _Chunks(Datasource):  # type: ignore[misc]
@@ -159,7 +162,6 @@ class _Chunks(Datasource):  # type: ignore[misc]
 
 def _rows(tasks: Sequence[Sequence[Piece]], job: Job, done: frozenset[str]) -> Iterator[Outcome | Unreadable]:
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # "progress bars disabled"
-    internals.apply(DataContext.get_current())
     data = dataset(tasks, job, done)
     try:
         for block in data.iter_batches(batch_format="pyarrow", batch_size=None, prefetch_batches=0):

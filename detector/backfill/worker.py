@@ -19,6 +19,7 @@ from detector.backfill.outputs import Form
 from detector.backfill.plan import Piece, Unreadable
 from detector.backfill.records import Chunk
 from detector.config import Limits
+from detector.parsing import warm as parsing_kernels
 from detector.pipeline import Pipeline, Spec
 from detector.sigma.engine import warm as engine_kernels
 from detector.window import Counts, Message, Span, Window, from_row, to_row
@@ -165,6 +166,7 @@ def _pipeline(job: Job) -> Pipeline:
     """The pipeline of that run, compiled once in this process."""
     found = _pipelines.get(job.spec_sha)
     if found is None:
+        parsing_kernels.warm()
         engine_kernels.warm()
         spec: Spec = ray.get(job.spec)
         _pipelines.clear()

@@ -48,12 +48,16 @@ def run(config: Config, lake: Path, out: Path, alerts_of: Path | None = None) ->
 
 def total(lake: Path) -> Totals:
     """The totals of a lake; needs a running Ray."""
-    _settle()
     totals = Totals()
     columns = _columns(lake)
-    data = ray.data.read_parquet(str(lake), partitioning=None).select_columns(columns)
-    try:
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.enable_auto_log_stats = False
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # "progress bars disabled"
+    with DataContext.current(context):
+        data = ray.data.read_parquet(str(lake), partitioning=None).select_columns(columns)
         batches = data.map_batches(_partials, batch_format="pyarrow", batch_size=None)
+    try:
         for batch in batches.iter_batches(batch_format="pyarrow", batch_size=None, prefetch_batches=0):
             for name, part in unpack(batch):
                 totals.add(name, part)
@@ -61,16 +65,6 @@ def total(lake: Path) -> Totals:
         reason = str(error).strip().rpartition("\n")[2]
         raise DetectorError(f"the lake {lake} cannot be read ({reason[:500]})") from error
     return totals
-
-
-def _settle() -> None:
-    """What a back-fill in the same process set makes a block of each row."""
-    context = DataContext.get_current()
-    context.target_max_block_size = 128 << 20
-    context.target_min_block_size = 1 << 20
-    context.enable_progress_bars = False
-    context.enable_auto_log_stats = False
-    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # "progress bars disabled"
 
 
 def _partials(events: pa.Table) -> pa.Table:

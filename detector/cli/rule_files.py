@@ -61,7 +61,9 @@ def rules_named(name: str, settings: Config) -> tuple[Rule, ...]:
 
 
 def _has_filter(source: RuleSource) -> bool:
-    return b"filter" in source.text
+    """Whether a filter may be in it; many rules have selections of that name, but not at the beginning of a line."""
+    beginnings = (b"filter", b'"filter"', b"'filter'", b"{")
+    return b"filter" in source.text and any(line.startswith(beginnings) for line in source.text.splitlines())
 
 
 def _names(rule: Rule) -> set[str]:

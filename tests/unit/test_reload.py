@@ -20,7 +20,7 @@ from detector.config import Config, Input, InputTopic, Rules
 from detector.events import LogSource
 from detector.metrics import ReloadResult
 from detector.pipeline import Pipeline
-from detector.reload import Reloader
+from detector.reload import Reloader, _folders
 from detector.window import RECORDS, Span, Window
 from tests.sigma import rule_text
 
@@ -170,6 +170,10 @@ class TestReloads:
             _, alerts = evaluate(Pipeline(reloader.take()), 0)
 
         assert alerts == []
+
+    def test_folders(self, folder: Folder, tmp_path: Path) -> None:
+        """The folders of rules and of pipelines are watched."""
+        assert _folders(folder.config()) == [tmp_path, tmp_path / "rules"]
 
     def test_nothing_changed(self, folder: Folder) -> None:
         """A touched file makes no new set."""

@@ -161,11 +161,9 @@ class _Lane(Generic[_Kind]):
         if unfit:
             kinds[np.isin(kinds, unfit)] = -1
         rows: dict[int, tuple[Bound, list[np.ndarray], list[tuple[int, int, int]]]] = {}
-        order = np.argsort(kinds, kind="stable")
-        present, first = np.unique(kinds[order], return_index=True)
-        parts = np.split(order, first[1:])
-        for number, part in zip(present.tolist(), parts, strict=True):
-            for bound, view, place in self._views[number] or () if number >= 0 else ():
+        for number in np.flatnonzero(np.bincount(kinds + 1, minlength=1)[1:]).tolist():
+            part = np.flatnonzero(kinds == number)
+            for bound, view, place in self._views[number] or ():
                 _, its_rows, its_views = rows.setdefault(id(bound), (bound, [], []))
                 its_rows.append(part)
                 its_views.append((len(part), view, place))
@@ -182,9 +180,9 @@ class _Lane(Generic[_Kind]):
         harmless[list(matches)] = -1
         done = np.flatnonzero(harmless >= 0)
         events: Counter[str] = Counter()
-        numbers, counts = np.unique(harmless[done], return_counts=True)
-        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-            events[self.lane.kinds[number].parser.name] += count
+        for number, count in enumerate(np.bincount(harmless[done]).tolist()):
+            if count:
+                events[self.lane.kinds[number].parser.name] += count
         return Direct(
             np.flatnonzero(kinds < 0), {row: sorted(found.items()) for row, found in matches.items()}, events, done
         )

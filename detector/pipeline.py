@@ -307,6 +307,8 @@ def _rows_by_topic(window: Window) -> list[tuple[str, np.ndarray]]:
     names = np.array([span.topic for span in window.spans])
     if not len(spans):
         return []
+    if len(set(names)) == 1:
+        return [(str(names[0]), np.arange(len(spans)))]
     return [(str(name), np.flatnonzero(names[spans] == name)) for name in dict.fromkeys(names[np.unique(spans)])]
 
 

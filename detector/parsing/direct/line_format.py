@@ -85,6 +85,7 @@ class LineFormat:
         self.shared = len(set(filled)) < len(filled)
         if not set(filled).isdisjoint(slot for slot, _ in self.constants):
             raise UnfitError("a constant stands in place of what a line may have")
+        self.raw[np.setdiff1d(np.flatnonzero(self.raw < 0), self.steps[:, 1])] = line_kernels.UNUSED
         self.targets = np.full((len(steps), len(NAMES)), -1, np.int32)
         for number, each in enumerate(targets):
             self.targets[number, : len(each)] = each

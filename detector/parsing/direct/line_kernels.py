@@ -17,6 +17,8 @@ from detector.parsing.tokenizer.kernels import UNSET, Bytes, Ints, Longs, compil
 
 COPY, INT, FLOAT, ADDRESS, URL, REQUEST, OTHER = range(7)
 """Kinds of steps. COPY: the text as it stands. OTHER: only the converter knows."""
+UNUSED = -2
+"""Of a group that is in no slot and in no step."""
 UNICODE = 2
 """Flag of a slot, as in `slots`."""
 _MAX_DIGITS = 18
@@ -126,7 +128,7 @@ def derive(  # noqa: PLR0917, C901, PLR0912, PLR0915 -- one case for each kind o
         data: the lines, and behind them from `to` on an arena with room for twice their bytes.
         records: (rows,) the record of each row. begin, state: of each record.
         bounds: (rows, groups, 2) from the tokenizer.
-        raw: (groups,) the slot of the text as it stands, -1 where nobody asks.
+        raw: (groups,) the slot of the text as it stands, -1 where nobody asks, UNUSED where nobody asks at all.
         steps: (steps, 2) kind and group. targets: (steps, n) slots that it fills in, -1 where nobody asks.
         absent, absent_end: texts that stand for no value.
         odd: (rows, steps) out.
@@ -139,6 +141,8 @@ def derive(  # noqa: PLR0917, C901, PLR0912, PLR0915 -- one case for each kind o
         line, base = begin[record], bases[record]
         flag = UNICODE if state[record] == BEYOND_ASCII else 0
         for group in range(groups):
+            if raw[group] == UNUSED:
+                continue
             start, end = bounds[row, group, 0], bounds[row, group, 1]
             here = start != UNSET
             first = 0

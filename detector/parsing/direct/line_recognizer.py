@@ -42,9 +42,8 @@ class LineRecognizer:
         """
         status = self._automaton.first(data, begin, end)
         found: list[tuple[TextParser, np.ndarray]] = []
-        for place in np.unique(status).tolist():
-            if place < 0:
-                continue
+        known = np.bincount(status[status >= 0])
+        for place in np.flatnonzero(known).tolist():
             number = self._formats[place]
             rows = np.flatnonzero(status == place)
             before = [expression for other, expression in self._others if other < number]

@@ -30,6 +30,19 @@ def reference_ms(text: str) -> int:
     return instant.us // 1_000
 
 
+def zone_name(text: str) -> str:
+    """The name of a `--time-zone`. Raises ConfigError."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    from detector.errors import ConfigError
+
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(f"--time-zone {text}: write a name of the IANA database, such as Europe/Berlin") from None
+    return text
+
+
 def load_for_people(path: Path | None) -> Config:
     """The settings, for a command that somebody watches: warnings of ours go to standard error as text.
 

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from detector.cli.options import ConfigFile, reference_ms
+from detector.cli.options import ConfigFile, reference_ms, zone_name
 
 _BATCH = 1_000
 
 
-def parse(
+def parse(  # noqa: PLR0917 -- typer makes options of them
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Lines to parse; each is taken for a record.", exists=True)
     ],
@@ -22,6 +22,10 @@ def parse(
     reference: Annotated[
         str | None, typer.Option("--reference-time", help="Timestamp of the records, RFC 3339; the file's by default.")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also why each record is recognized as what it is, as `why`.")
+    ] = False,
+    time_zone: Annotated[str, typer.Option("--time-zone", help="Zone of times that name none.")] = "UTC",
     config: ConfigFile = None,
 ) -> None:
     """Print the events of a file's lines as JSON, one a line, and what is wrong with them."""
@@ -30,9 +34,11 @@ def parse(
 
     from detector.alerts.text import harmless_json
     from detector.config_sources import load_config
+    from detector.parsing.explanation import explain as why
     from detector.parsing.registry import compile_parsers, read_sources
     from detector.window import RECORDS
 
+    zone = zone_name(time_zone)
     settings = load_config(config)
     parsers = compile_parsers(read_sources(settings.rules.parser_paths), limits=settings.limits)
     for error in parsers.errors:
@@ -43,9 +49,9 @@ def parse(
         columns = {"span": 0, "timestamp": timestamp_ms, "key": None, "headers": None}
         rows = [{**columns, "offset": number, "value": line} for number, line in zip(numbers, lines, strict=True)]
         records = pa.RecordBatch.from_pylist(rows, schema=RECORDS)
-        parsed = parsers.parse(records, format=form, logsource=None, limits=settings.limits)
+        parsed = parsers.parse(records, format=form, logsource=None, limits=settings.limits, time_zone=zone)
         for event in parsed.events:
-            shown = {
+            shown: dict[str, object] = {
                 "line": start + event.record,
                 "ordinal": event.ordinal,
                 "format": event.format,
@@ -54,6 +60,8 @@ def parse(
                 "fields": event.ecs,
                 "raw": event.raw,
             }
+            if explain and not event.ordinal:
+                shown["why"] = why(parsers.recognizer, lines[event.record], settings.limits)
             typer.echo(harmless_json(orjson.dumps(shown)))
         for failure in parsed.failures:
             place = "" if failure.position is None else f" at byte {failure.position}"

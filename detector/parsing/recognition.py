@@ -86,6 +86,22 @@ class Recognizer:
             return candidates[0] if candidates else self._fallback
         return max(candidates, key=lambda parser: parser.rank)
 
+    def lines_taken(self, line: bytes) -> list[TextParser]:
+        """All parsers that a line could be for, the one that it is for first."""
+        matching = self._automaton.Match(line) if self.text else None
+        return [self.text[index] for index in sorted(matching or ())]
+
+    def values_taken(self, value: dict[str, JsonValue]) -> list[JsonParser]:
+        """The same of a JSON object."""
+        found = {
+            parser.name: parser
+            for key in self._anchors.keys() & value.keys()
+            for parser in self._anchors[key]
+            if parser.takes(value)
+        }
+        ranked = sorted(found.values(), key=lambda parser: parser.rank, reverse=True)
+        return ranked if self._fallback is None else [*ranked, self._fallback]
+
     def array(self, value: dict[str, JsonValue]) -> tuple[JsonParser, list[JsonValue]] | None:
         """Parser and elements of an object that is an envelope of events."""
         for member in self._records.keys() & value.keys():

@@ -88,3 +88,31 @@ class TestParse:
         result = run(app, ["parse", str(file), "--reference-time", "yesterday"])
 
         assert isinstance(result.exception, ConfigError)
+
+    def test_explain(self, tmp_path: Path) -> None:
+        """Every format that could take a record is named, the one that does first, with what speaks for it."""
+        file = tmp_path / "x.log"
+        file.write_bytes(
+            b'203.0.113.7 - - [17/May/2024:10:05:03 +0000] "GET / HTTP/1.1" 200 5 "-" "curl" 0.1 -\n'
+            b'{"eventSource":"x.amazonaws.com","eventName":"y","eventTime":"2024-05-17T10:05:03Z"}\n'
+            b"noise\n[1]\n"
+        )
+
+        result = run(app, ["parse", str(file), "--explain", "--reference-time", "2024-06-01T00:00:00Z"])
+        why = [json.loads(line)["why"] for line in result.stdout.splitlines()]
+
+        assert [reason.split(" ")[0] for reason in why[0]] == ["nginx_timed", "access_extended", "apache_combined"]
+        assert why[1][0].startswith("aws_cloudtrail (priority 0): it has `eventSource` and `eventName` and one of")
+        assert why[2:] == [
+            ["no format begins like this line"],
+            ["no format begins like this line"],
+        ]
+
+    def test_time_zone(self, tmp_path: Path) -> None:
+        """Times that name no zone are of the one that is asked for; one that there is not is an error."""
+        file = tmp_path / "x.log"
+        file.write_bytes(b"2024-07-15 12:00:00 ERROR x\n")
+        arguments = ["parse", str(file), "--reference-time", "2024-07-15T12:00:00Z", "--time-zone"]
+
+        assert '"@timestamp":"2024-07-15T10:00:00Z"' in run(app, [*arguments, "Europe/Berlin"]).stdout
+        assert "IANA" in str(run(app, [*arguments, "Mars"]).exception)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -41,20 +41,27 @@ class _Reads(Protocol[_Kind]):
     def read(self, records: pa.RecordBatch) -> tuple[Slots, np.ndarray]: ...
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Direct:
     """What became of some records.
 
     rest: the rows of the records that take the other way.
-    matches: row -> the rules that match, by their numbers in ascending order, each with the place of the first of the
-        event's log sources through which it does.
-    events: how many of each format matched nothing, and rows: which records those were.
+    matches: columns of row, rule by its number, and the place of the first of the event's log sources through which the
+        rule matches it; each pair once, those of a row together and in the order of the rules.
+    rows: the records that matched nothing, and events: how many of each format they are.
     """
 
     rest: np.ndarray
-    matches: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    events: Counter[str] = field(default_factory=Counter)
-    rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    matches: np.ndarray
+    rows: np.ndarray
+    events: Counter[str]
+
+    def by_row(self) -> dict[int, list[tuple[int, int]]]:
+        """The matches of each row that has some, as rule and place."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for row, rule, place in self.matches.tolist():
+            found.setdefault(row, []).append((rule, place))
+        return found
 
 
 class DirectLane:
@@ -81,20 +88,22 @@ class DirectLane:
 
     def run(self, records: pa.RecordBatch) -> Direct:
         """The rules on records of the topic (of window.RECORDS)."""
-        found = Direct(np.arange(records.num_rows))
-        if self._lines is not None:
-            found = self._lines.run(records)
-        if self._json is None or not len(found.rest):
-            return found
-        if isinstance(self._json.lane, JsonLane) and self._json.lane.full:
-            self._json = self._json_lane()
+        rows = np.arange(records.num_rows)
+        found = Direct(rows, np.empty((0, 3), np.int64), rows[:0], Counter())
+        if self._json is not None:
+            if isinstance(self._json.lane, JsonLane) and self._json.lane.full:
+                self._json = self._json_lane()
+            found = self._json.run(records)
         rows = found.rest
-        more = self._json.run(records if len(rows) == records.num_rows else records.take(pa.array(rows)))
+        if self._lines is None or not len(rows):
+            return found
+        more = self._lines.run(records if len(rows) == records.num_rows else records.take(pa.array(rows)))
+        matches = np.column_stack([rows[more.matches[:, 0]], more.matches[:, 1:]])
         return Direct(
             rows[more.rest],
-            found.matches | {int(rows[row]): matches for row, matches in more.matches.items()},
-            found.events + more.events,
+            np.concatenate([found.matches, matches]),
             np.concatenate([found.rows, rows[more.rows]]),
+            found.events + more.events,
         )
 
     def _asked(self, logsource: LogSource) -> tuple[str, ...]:
@@ -167,25 +176,29 @@ class _Lane(Generic[_Kind]):
                 _, its_rows, its_views = rows.setdefault(id(bound), (bound, [], []))
                 its_rows.append(part)
                 its_views.append((len(part), view, place))
-        matches: dict[int, dict[int, int]] = {}
+        found = [np.empty((0, 3), np.int64)]
         for bound, its_rows, its_views in rows.values():
             records_of = np.concatenate(its_rows).astype(np.int32)
             sizes, views, places = np.array(its_views, np.int32).T
             matched, rules = bound.match(slots, self._readings[id(bound)], records_of, np.repeat(views, sizes))
-            places = np.repeat(places, sizes)[matched]
-            for row, rule, place in zip(records_of[matched].tolist(), rules.tolist(), places.tolist(), strict=True):
-                of_row = matches.setdefault(row, {})
-                of_row[rule] = min(of_row.get(rule, place), place)
+            found.append(np.column_stack([records_of[matched], rules, np.repeat(places, sizes)[matched]]))
+        matches = _first_places(np.concatenate(found))
         harmless = kinds.copy()
-        harmless[list(matches)] = -1
+        harmless[matches[:, 0]] = -1
         done = np.flatnonzero(harmless >= 0)
         events: Counter[str] = Counter()
         for number, count in enumerate(np.bincount(harmless[done]).tolist()):
             if count:
                 events[self.lane.kinds[number].parser.name] += count
-        return Direct(
-            np.flatnonzero(kinds < 0), {row: sorted(found.items()) for row, found in matches.items()}, events, done
-        )
+        return Direct(np.flatnonzero(kinds < 0), matches, done, events)
+
+
+def _first_places(matches: np.ndarray) -> np.ndarray:
+    """In order, of equal rows and rules the one with the lowest place."""
+    row, rule, place = matches.T
+    matches = matches[np.lexsort((place, rule, row))]
+    again = (matches[1:, :2] == matches[:-1, :2]).all(axis=1)
+    return matches[np.concatenate([[True], ~again])] if len(matches) else matches
 
 
 class _UnfitFieldError(Exception):

@@ -185,7 +185,7 @@ class Pipeline:
                 limits=self._limits,
                 time_zone=topic.time_zone,
             )
-        rows = np.sort(np.concatenate([direct.rest, np.array(list(direct.matches), np.int64)]))
+        rows = np.sort(np.concatenate([direct.rest, np.unique(direct.matches[:, 0])]))
         records = part.records.take(pa.array(rows))
         parsed = self.parsers.parse(
             records, format=topic.format, logsource=logsource, limits=self._limits, time_zone=topic.time_zone
@@ -201,7 +201,7 @@ class Pipeline:
         """The rules to report of each event; when careful, all that run on it, for nobody asked yet."""
         if careful:
             return map(self.rules.bound_to, events)
-        known = direct.matches if direct is not None else {}
+        known = direct.by_row() if direct is not None else {}
         asked = iter(self.rules.matching([event for event in events if event.record not in known]))
         return (
             ((self.rules.rules[rule], (EventView(event, event.bindings[place]),)) for rule, place in found)

@@ -10,12 +10,15 @@ import orjson
 from detector.config import Limits
 from detector.events import Binding, Event, LogSource
 from detector.sigma.engine.program import Options, Program
+from detector.sigma.engine.warm import warm
 from detector.sigma.fields import EventView
 from detector.sigma.loading import RuleSet, compile_rules
 from detector.sigma.nodes import Node
 from detector.sigma.reference import compile_test, explain
 from detector.sigma.rule import Rule
 from detector.sigma.source import RuleSource
+
+warm()  # the deadline of a generated example is no place to compile in
 
 LIMITS = Limits()
 LOGSOURCE = LogSource("test")

@@ -116,16 +116,16 @@ class _Lane:
     def run(self) -> None:
         """Once through all."""
         self.matches.clear()
-        numbers: Counter[int] = Counter()
+        numbers = np.zeros(len(self._rules.rules), np.int64)
         for batch in self._batches:
             direct = self._direct.run(batch)
-            for found in direct.matches.values():
-                numbers.update(rule for rule, _ in found)
+            numbers += np.bincount(direct.matches[:, 1], minlength=len(numbers))
             if len(direct.rest):
                 rest = batch if len(direct.rest) == batch.num_rows else batch.take(pa.array(direct.rest))
                 for matches in self._rules.matching(self._parse(rest)):
                     self.matches.update(rule.key for rule, _ in matches)
-        self.matches.update({self._rules.rules[number].key: count for number, count in numbers.items()})
+        for number in np.flatnonzero(numbers).tolist():
+            self.matches[self._rules.rules[number].key] += int(numbers[number])
 
     def _parse(self, batch: pa.RecordBatch) -> list[Event]:
         return self._parsers.parse(batch, format="auto", logsource=None, limits=_LIMITS).events

@@ -249,11 +249,21 @@ def _step(  # noqa: PLR0917 -- kernels take arrays and numbers, not objects
 
 
 @inlined
-def _key(data: Bytes, at: int, end: int) -> tuple[int, int]:
-    """Where the key whose quote is at `at` ends, and where its value begins; -1 if it is malformed."""
+def _key(data: Bytes, at: int, end: int, keys: Bytes, edges: Ints, edge: int) -> tuple[int, int]:  # noqa: PLR0917
+    """The size of the key whose quote is at `at`, and where its value begins; -1 if it is malformed.
+
+    edge: a key that may be expected, which is faster; -1: none.
+    """
     if data[np.uint64(at)] != 34:
         return 0, -1
-    behind, _ = string(data, at + 1, end)
+    key = at + 1
+    if edge >= 0 and edges[np.uint64(edge), 0] != END:
+        size: Any = np.int64(edges[np.uint64(edge), 2])
+        behind = key + size
+        fits = behind + 1 < end and data[np.uint64(behind)] == 34 and data[np.uint64(behind + 1)] == 58
+        if fits and same_bytes(data, key, keys, np.int64(edges[np.uint64(edge), 1]), size):
+            return size, _space(data, behind + 2)
+    behind, _ = string(data, key, end)
     if behind < 0:
         return 0, -1
     at = behind + 1
@@ -261,7 +271,7 @@ def _key(data: Bytes, at: int, end: int) -> tuple[int, int]:
         at = _space(data, at)
         if at >= end or data[np.uint64(at)] != 58:
             return 0, -1
-    return behind, _space(data, at + 1)
+    return behind - key, _space(data, at + 1)
 
 
 @inlined
@@ -335,9 +345,8 @@ def _read(  # noqa: PLR0917
             at = _space(data, at + 1)
         key, size = at, 0
         if closer == 125:
-            behind, at = _key(data, at, end)
             key += 1
-            size = behind - key
+            size, at = _key(data, at, end, keys, edges, nodes[np.uint64(node), 0])
         if at < 0 or at >= end:
             return -1, slot
         byte = data[np.uint64(at)]

@@ -67,6 +67,25 @@ def special(_context: Any, array: Any, at: Any) -> Any:  # noqa: ARG001 -- the a
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def pair(_context: Any, array: Any, at: Any, first: Any, second: Any) -> Any:  # noqa: ARG001 -- likewise
+    """`pair(array, at, first, second)`: bits of the places of a block where two bytes are, one behind the other."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, at, *wanted = arguments
+        found = None
+        for offset, byte in enumerate(wanted):
+            place = builder.add(at, ir.Constant(at.type, offset))
+            block = _load(builder, _pointer(context, builder, signature.args[0], (array, place), _VECTOR))
+            lane = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), byte, ir.Constant(ir.IntType(32), 0))
+            zeros = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK)
+            same = builder.icmp_unsigned("==", block, builder.shuffle_vector(lane, lane, zeros))
+            found = same if found is None else builder.and_(found, same)
+        return builder.zext(builder.bitcast(found, _MASK), _WORD)
+
+    return types.uint64(array, types.intp, types.uint8, types.uint8), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def lowest(_context: Any, bits: Any) -> Any:  # noqa: ARG001 -- the arguments' types; their values are those of `generate`
     """`lowest(bits)`: the number of the lowest bit that is set; there must be one."""
 

@@ -34,12 +34,17 @@ class Slots(NamedTuple):
     sizes: npt.NDArray[np.int32]
     flags: npt.NDArray[np.uint8]
 
-    def text(self, record: int, slot: int) -> str | None:
-        """The text of a slot; None for null. Not of an absent one."""
+    def encoded(self, record: int, slot: int) -> bytes | None:
+        """The text of a slot in UTF-8; None where there is none."""
         place = int(self.bases[record]) + slot
         size = int(self.sizes[place])
         if size < 0:
             return None
         start = int(self.starts[place])
         raw = self.data[start : start + size].tobytes()
-        return str(orjson.loads(b'"%b"' % raw)) if self.flags[place] & ESCAPED else raw.decode()
+        return str(orjson.loads(b'"%b"' % raw)).encode() if self.flags[place] & ESCAPED else raw
+
+    def text(self, record: int, slot: int) -> str | None:
+        """The text of a slot; None where there is none."""
+        encoded = self.encoded(record, slot)
+        return None if encoded is None else encoded.decode()

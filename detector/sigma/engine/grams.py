@@ -10,7 +10,10 @@ import numpy as np
 
 from detector.sigma.engine import kernels
 from detector.sigma.engine.lowering import Atom, Kind
-from detector.sigma.engine.witness import grams
+from detector.sigma.engine.witness import GRAM, grams
+
+_FEW = 4
+"""Grams of a column up to which they are looked for one by one."""
 
 
 class GramIndex(NamedTuple):
@@ -19,6 +22,7 @@ class GramIndex(NamedTuple):
     longest: kernels.Ints
     sizes: kernels.Bytes
     bitmaps: kernels.Bytes
+    few: kernels.Longs
     keys: kernels.Longs
     buckets: kernels.Ints
     entries: kernels.Ints
@@ -29,6 +33,7 @@ def build(atoms: Sequence[Atom], wanted: Iterable[int], columns: int, counts: Co
     longest = np.full(columns, -1, np.int32)
     sizes = np.zeros(columns, np.uint8)
     bitmaps = np.zeros((columns, 4, (1 << kernels.BITS) >> 3), np.uint8)
+    four: list[set[int]] = [set() for _ in range(columns)]
     by_key: dict[int, list[tuple[int, int]]] = {}
     for index in sorted(wanted):
         atom = atoms[index]
@@ -40,10 +45,16 @@ def build(atoms: Sequence[Atom], wanted: Iterable[int], columns: int, counts: Co
             parts = grams(atom.needle)
             place = min(range(len(parts)), key=lambda each: counts[atom.column, parts[each]])
             size = len(parts[place])
-            hashed = kernels.gram_hash(int.from_bytes(parts[place], "little"))
+            gram = int.from_bytes(parts[place], "little")
+            hashed = kernels.gram_hash(gram)
+            four[atom.column].add(gram)
             sizes[atom.column] |= 1 << size
             bitmaps[atom.column, size - 1, hashed >> 3] |= 1 << (hashed & 7)
         by_key.setdefault(kernels.table_key(atom.column, size, hashed), []).append((index, place))
+    few = np.full((columns, _FEW), -1, np.int64)
+    for column, its_grams in enumerate(four):
+        if sizes[column] == 1 << GRAM and len(its_grams) <= _FEW:
+            few[column, : len(its_grams)] = sorted(its_grams)
     entries = np.array([entry for bucket in by_key.values() for entry in bucket], np.int32).reshape(-1, 2)
     keys = np.full(1 << (3 * len(by_key)).bit_length(), -1, np.int64)
     buckets = np.zeros((len(keys), 2), np.int32)
@@ -53,4 +64,4 @@ def build(atoms: Sequence[Atom], wanted: Iterable[int], columns: int, counts: Co
         keys[where] = key
         buckets[where] = end, end + len(bucket)
         end += len(bucket)
-    return GramIndex(longest, sizes, bitmaps, keys, buckets, entries)
+    return GramIndex(longest, sizes, bitmaps, few, keys, buckets, entries)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.parsing.direct.kernels import compiled, inlined
-from detector.parsing.direct.simd import word
+from detector.parsing.direct.simd import BLOCK, lowest, pair, word
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
@@ -85,6 +85,7 @@ def scan(  # noqa: PLR0917
     longest: Ints,
     sizes: Bytes,
     bitmaps: Bytes,
+    few: Longs,
     keys: Longs,
     buckets: Ints,
     entries: Ints,
@@ -102,6 +103,7 @@ def scan(  # noqa: PLR0917
         longest: (columns,) of the texts that a whole value is compared with; -1 where there is none.
         sizes: (columns,) a bit for each size of gram that the column has: 2, 4, 8, 16 for 1 to 4 bytes.
         bitmaps: (columns, 4, 8192) a bit for each hash of a gram.
+        few: (columns, 4) the grams of a column that has no more than so many, all of 4 bytes; -1 where there is none.
         keys, buckets, entries: table from `table_key` to rows of (atom, place of the gram in its text).
         seen: (atoms,) scratch, -1 before the first call.
         hits, hit_end: out; the witnesses of value v are in `hits` from `hit_end[v]` to `hit_end[v + 1]`.
@@ -126,7 +128,12 @@ def scan(  # noqa: PLR0917
             place = start if column_sizes else stop
             while True:
                 # The grams that may be those of a witness; then what is behind them, in one place of the code.
-                place, number = _grams(data, place, stop, column, column_sizes, bitmaps[column], asked, places, number)
+                if few[column, 0] >= 0:
+                    place, number = _few_grams(data, place, stop, column, few, asked, places, number)
+                else:
+                    place, number = _grams(
+                        data, place, stop, column, column_sizes, bitmaps[column], asked, places, number
+                    )
                 for ask in range(number):
                     where = slot(asked[ask], keys)
                     if keys[where] != asked[ask]:
@@ -157,6 +164,27 @@ def _bit(bitmaps: Bytes, row: int, gram: int) -> Any:
     hashed = np.uint32(np.uint32(gram) * np.uint32(_MIX)) >> np.uint32(32 - BITS)
     byte = bitmaps[row, np.uint64(hashed >> np.uint32(3))]
     return np.int64((np.uint32(byte) >> (hashed & np.uint32(7))) & np.uint32(1)) << (row + 1)
+
+
+@inlined
+def _few_grams(  # noqa: PLR0917
+    data: Bytes, place: int, end: int, column: int, few: Longs, asked: Longs, places: Longs, number: int
+) -> tuple[int, int]:
+    """The same as `_grams` for a column that has few: block by block."""
+    while place + 4 <= end and number + 4 * BLOCK <= asked.shape[0]:
+        for index in range(few.shape[1]):
+            gram = few[column, index]
+            if gram < 0:
+                break
+            bits = pair(data, place, np.uint8(gram & 0xFF), np.uint8((gram >> 8) & 0xFF))
+            while bits != 0:
+                at = place + lowest(bits)
+                bits &= bits - np.uint64(1)
+                if at + 4 <= end and np.uint32(word(data, at)) == np.uint32(gram):
+                    asked[number], places[number] = table_key(column, 4, gram_hash(gram)), at
+                    number += 1
+        place += BLOCK
+    return (end if place + 4 > end else place), number
 
 
 @inlined
@@ -345,8 +373,8 @@ def run(  # noqa: PLR0917
         answers: (atoms,) scratch.
     """
     current = -1
-    for pair in range(pair_rows.shape[0]):
-        row = pair_rows[pair]
+    for each in range(pair_rows.shape[0]):
+        row = pair_rows[each]
         if row != current:
             current = row
             for column in range(ends.shape[0]):
@@ -355,7 +383,7 @@ def run(  # noqa: PLR0917
                     for hit in range(hit_end[value], hit_end[value + 1]):
                         asked[hits[hit]] = row
                         answers[hits[hit]] = 1
-        pc = pcs[pair]
+        pc = pcs[each]
         while pc >= 0:
             kind = operations[pc, 0]
             index = operations[pc, 1]
@@ -381,4 +409,4 @@ def run(  # noqa: PLR0917
                 asked[index] = row
                 answers[index] = 1 if true else 0
             pc = operations[pc, 2] if true else operations[pc, 3]
-        pcs[pair] = pc
+        pcs[each] = pc

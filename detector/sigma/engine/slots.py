@@ -82,6 +82,11 @@ class Reading:
         null = NULL_SIZE in sizes or field.bits & kernels.IS_NULL != 0
         return Found(present=bool(values) or null or field.bits & kernels.IS_PRESENT != 0, null=null, values=values)
 
+    def encoded(self, slots: Slots, record: int, view: int, name: str) -> tuple[bytes, ...]:
+        """The texts of a field, as `EventView.encoded` has them."""
+        its_slots = self._views[view][self._numbers[name]].slots
+        return tuple(text for slot in its_slots if (text := slots.encoded(record, slot)) is not None)
+
 
 class SlotView(EventView):
     """A record for the plain evaluator, of which only what is asked for is read."""
@@ -94,6 +99,10 @@ class SlotView(EventView):
         self._slots = slots
         self._record = record
         self._view = view
+
+    def encoded(self, name: str) -> tuple[bytes, ...]:
+        """The texts in UTF-8, without a detour."""
+        return self._reading.encoded(self._slots, self._record, self._view, name)
 
     def _find(self, name: str) -> Found:
         return self._reading.found(self._slots, self._record, self._view, name)

@@ -23,8 +23,8 @@ from detector.events import Event, LogSource
 from detector.failpoints import failpoint, poison
 from detector.metrics import DeadLetterReason
 from detector.parsing.registry import Failure, Parsed, Parsers, ParserSource, compile_parsers
+from detector.sigma.cache import prepared_rules
 from detector.sigma.fields import EventView
-from detector.sigma.loading import compile_rules
 from detector.sigma.rule import Rule
 from detector.sigma.ruleset import RuleSet
 from detector.sigma.source import RuleSource
@@ -92,10 +92,9 @@ class Pipeline:
 
     def __init__(self, spec: Spec) -> None:
         self.parsers: Parsers = compile_parsers(spec.parsers, limits=spec.limits)
-        self.rules: RuleSet = compile_rules(
+        self.rules: RuleSet = prepared_rules(
             spec.rules, values=spec.values, limits=spec.limits, pipelines=spec.pipelines
         )
-        self.rules.engine.prepare()
         self._topics = {topic.name: topic for topic in spec.topics}
         self._limits = spec.limits
         self._min_severity = spec.min_level.severity

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from detector.config import Limits
@@ -39,9 +41,17 @@ def compile_rules(
     filters: list[Filter] = []
     refused: list[RuleError] = []
     changes = _pipelines(pipelines, limits)
+    keys = [hashlib.sha256(repr((source, values, limits)).encode()).digest() for source in sources]
+    plain: dict[bytes, tuple[Rule, ...]] = {}
     documents: dict[str, Document] = {}
     with placeholder_values(values or {}):
-        for source in sources:
+        for source, key in zip(sources, keys, strict=True):
+            before = _known.get(key) if changes is None else None
+            if before is not None and not any(rule.key in rules for rule in before):
+                rules.update((rule.key, rule) for rule in before)
+                plain[key] = before
+                continue
+            problems, first = len(refused) + len(filters), len(rules)
             for document in documents_of(source, limits, refused):
                 try:
                     rule = _load(document, source.path, rules, filters, changes)
@@ -52,7 +62,10 @@ def compile_rules(
                 except Exception as error:  # noqa: BLE001 -- pySigma on hostile input: it costs one document, no more
                     message = f"cannot be loaded ({type(error).__name__}: {error})"
                     refused.append(_error(message, source.path, document.line()))
+            if changes is None and problems == len(refused) + len(filters):
+                plain[key] = tuple(islice(rules.values(), first, None))
         if changes is None:
+            remember(plain)
             filtered = [
                 _filtered(rule, [each.condition for each in filters if each.is_for(rule)]) for rule in rules.values()
             ]
@@ -62,6 +75,21 @@ def compile_rules(
                 for rule in rules.values()
             ]
     return RuleSet(tuple(filtered), tuple(refused), digest(sources, values or {}, pipelines))
+
+
+_known: dict[bytes, tuple[Rule, ...]] = {}
+"""The rules of each file of the rule set that was compiled last, if all that is in it is rules; for the next one."""
+
+
+def remembered() -> dict[bytes, tuple[Rule, ...]]:
+    """What need not be read again in the next rule set: files by a hash, with their rules."""
+    return dict(_known)
+
+
+def remember(files: dict[bytes, tuple[Rule, ...]]) -> None:
+    """Remember these, and no others."""
+    _known.clear()
+    _known.update(files)
 
 
 def _pipelines(sources: Sequence[RuleSource], limits: Limits) -> Pipelines | None:

@@ -62,6 +62,13 @@ class Rule:
     condition: Node
     _test: list[Test] = field(default_factory=list, init=False, repr=False, compare=False)
 
+    def __getstate__(self) -> list[object]:
+        return [getattr(self, name) if name != "_test" else [] for name in self.__slots__]
+
+    def __setstate__(self, state: list[object]) -> None:
+        for name, value in zip(self.__slots__, state, strict=True):
+            object.__setattr__(self, name, value)
+
     def matches(self, views: Sequence[EventView]) -> bool:
         """Whether the rule is true of an event, seen through any of the log sources that it runs on.
 

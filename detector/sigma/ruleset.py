@@ -33,6 +33,13 @@ class RuleSet:
     _plans: dict[tuple[LogSource, ...], Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
     _engine: list[Engine] = field(default_factory=list, init=False, repr=False, compare=False)
 
+    @classmethod
+    def with_engine(cls, rules: tuple[Rule, ...], refused: tuple[RuleError, ...], sha: str, engine: Engine) -> RuleSet:
+        """A rule set whose engine has been made before."""
+        made = cls(rules, refused, sha)
+        made._engine.append(engine)
+        return made
+
     @property
     def engine(self) -> Engine:
         """The engine of the rules, made when it is first asked for."""

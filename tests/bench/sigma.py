@@ -10,12 +10,16 @@ turn with RSigma (https://crates.io/crates/rsigma) where `rsigma` is on the PATH
 - scaling: rules of the windows lane to events per second.
 - candidates_p95: share of the windows lane's rules that run on an event, the 95th percentile.
 - compile_seconds: loading those rules, and compiling them for the engine.
+- compile_all_seconds, cached_load_seconds, reload_one_seconds: all of SigmaHQ's rules until they can run: compiled,
+  kept on disk by another process, and when one file among them changes.
+- worker_memory_mb: what they add to two workers.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import multiprocessing
 import resource
 import shutil
 import subprocess
@@ -23,6 +27,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -36,6 +41,7 @@ from detector.demo.generator import access_lines
 from detector.direct import DirectLane
 from detector.events import Event
 from detector.parsing.registry import compile_parsers, read_sources
+from detector.sigma.cache import prepared_rules
 from detector.sigma.engine.columns import gather
 from detector.sigma.engine.warm import warm
 from detector.sigma.loading import compile_rules
@@ -51,6 +57,9 @@ _LIMITS = Limits()
 _START_US = 1_717_200_000_000_000
 _WINDOW = 2_000
 """Records that are parsed and matched at once."""
+_WORKERS = 2
+"""Processes that each have the rules, on the machine that the figures are of."""
+_PROCESSES = (b"category: process_creation", b"product: windows")
 _ALONE = 2_000
 """Events that are parsed to measure the engine without parsing."""
 _SCALING = (1, 10, 100, 1_000)
@@ -60,13 +69,13 @@ def run(*, short: bool) -> Figures:
     """Measure; `short`: fewer events, and once."""
     count, runs = (4_000, 1) if short else (200_000, 5)
     warm()
-    windows = _sources(b"category: process_creation", b"product: windows")
+    windows = _sources(*_PROCESSES)
     events = list(sysmon_events(count))
     figures: Figures = {"windows": _lane(windows, events, runs, rsigma=True)}
     figures["web"] = _lane(
         _sources(b"category: webserver"), list(access_lines(count, 1, _START_US)), runs, rsigma=False
     )
-    return figures | _engine(windows, events[: count // 10])
+    return figures | _engine(windows, events[: count // 10]) | _loading(_sources())
 
 
 def _lane(sources: Sequence[RuleSource], records: list[bytes], runs: int, *, rsigma: bool) -> Figures:
@@ -201,6 +210,48 @@ def _engine(sources: Sequence[RuleSource], records: list[bytes]) -> Figures:
         "compile_seconds": {"load": round(load, 2), "engine": round(prepare, 2)},
         "candidates_p95": _candidates(rules, _Lane(rules, []).parse(records[:_ALONE])),
     }
+
+
+def _loading(sources: list[RuleSource]) -> Figures:
+    """All rules: compiled, loaded by a new process, and with one file changed, of the largest log source."""
+    with tempfile.TemporaryDirectory() as folder:
+        load = _seconds(lambda: prepared_rules(sources, limits=_LIMITS, folder=Path(folder)))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            cached, memory = pool.submit(_load_kept, folder).result()
+    one = next(number for number, each in enumerate(sources) if all(part in each.text for part in _PROCESSES))
+    changed = [*sources]
+    changed[one] = RuleSource(sources[one].path, sources[one].text + b"\n# changed\n")
+    before = compile_rules(sources, limits=_LIMITS)
+    before.engine.prepare()
+
+    def reload() -> None:
+        compile_rules(changed, limits=_LIMITS).engine.prepare()
+
+    reload_seconds = _seconds(reload)
+    return {
+        "rules": len(before.rules),
+        "compile_all_seconds": round(load, 2),
+        "cached_load_seconds": round(cached, 2),
+        "reload_one_seconds": round(reload_seconds, 2),
+        "worker_memory_mb": _WORKERS * memory,
+    }
+
+
+def _load_kept(folder: str) -> tuple[float, int]:
+    """In a process of its own: seconds to load the rules that are kept in a folder, and MB that they take."""
+    sources = _sources()
+    prepared_rules(sources[:1], limits=_LIMITS, folder=Path(folder))
+    before = _resident_mb()
+    seconds = _seconds(lambda: loaded.append(prepared_rules(sources, limits=_LIMITS, folder=Path(folder))))
+    return seconds, _resident_mb() - before
+
+
+loaded: list[RuleSet] = []
+"""What a process has loaded, so that it stays while its memory is measured."""
+
+
+def _resident_mb() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() >> 20
 
 
 def _candidates(rules: RuleSet, events: list[Event]) -> float:

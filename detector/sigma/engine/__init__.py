@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from detector.sigma.engine.program import ROWS, Options, Program
 from detector.sigma.engine.slots import Reading, SlotView
 from detector.sigma.engine.slots import gather as gather_slots
 from detector.sigma.fields import EventView
+from detector.sigma.nodes import Node
 from detector.sigma.rule import Rule, runs_on
 
 __all__ = ["Engine", "Matches", "Options"]
@@ -36,18 +38,26 @@ MAX_PROGRAMS = 256
 class Engine:
     """The rules of a rule set, compiled for each log source when its first event comes."""
 
-    __slots__ = ("_by_rules", "_options", "_programs", "_rules")
+    __slots__ = ("_by_rules", "_numbers", "_options", "_programs", "_rules")
 
     def __init__(self, rules: Sequence[Rule], options: Options = Options()) -> None:  # noqa: B008 -- frozen
         self._rules = tuple(rules)
+        self._numbers: dict[LogSource, list[int]] = {}
+        for number, rule in enumerate(self._rules):
+            self._numbers.setdefault(rule.logsource, []).append(number)
         self._options = options
         self._programs: dict[LogSource, Bound | None] = {}
         self._by_rules: dict[tuple[int, ...], Bound] = {}
 
     def prepare(self) -> None:
         """Compile for the log sources that the rules name, before the first event comes."""
-        for logsource in {rule.logsource for rule in self._rules}:
+        for logsource in self._numbers:
             self._bound(logsource)
+
+    def remember(self) -> None:
+        """Let the next engine in this process have the programs that stay the same, also where none made them here."""
+        for bound in self._by_rules.values():
+            _known[_key(bound.program.conditions, self._options)] = bound.program
 
     def matching(self, events: Sequence[Event]) -> list[Matches]:
         """The rules that match each event."""
@@ -104,12 +114,30 @@ class Engine:
         if len(self._programs) >= MAX_PROGRAMS:
             self._programs.clear()
             self._by_rules.clear()
-        numbers = tuple(number for number, rule in enumerate(self._rules) if runs_on(rule.logsource, logsource))
+        running = (numbers for named, numbers in self._numbers.items() if runs_on(named, logsource))
+        numbers = tuple(sorted(chain.from_iterable(running)))
         bound = self._by_rules.get(numbers)
         if bound is None and numbers:
             bound = self._by_rules[numbers] = Bound(numbers, self._rules, self._options)
         self._programs[logsource] = bound
         return bound
+
+
+def _program(conditions: tuple[Node, ...], options: Options) -> Program:
+    """The program of some conditions; while another rule set has the same, it is that one's."""
+    key = _key(conditions, options)
+    known = _known.get(key)
+    if known is None:
+        known = _known[key] = Program(conditions, options)
+    return known
+
+
+def _key(conditions: tuple[Node, ...], options: Options) -> tuple[object, ...]:
+    return options, *map(id, conditions)
+
+
+_known: WeakValueDictionary[tuple[object, ...], Program] = WeakValueDictionary()
+"""By the identities of their conditions, which each program keeps, so that no other object can have them."""
 
 
 class Bound:
@@ -119,7 +147,7 @@ class Bound:
 
     def __init__(self, numbers: tuple[int, ...], rules: Sequence[Rule], options: Options) -> None:
         self.rules = numbers
-        self.program = Program([rules[number].condition for number in numbers], options)
+        self.program = _program(tuple(rules[number].condition for number in numbers), options)
 
     def match(self, slots: Slots, reading: Reading, records: Ints, views: Ints) -> tuple[Longs, Longs]:
         """The pairs of row and rule that match, by the rules' numbers in the rule set.

@@ -153,6 +153,12 @@ class LeafTest:
     def __init__(self, name: str, matcher: Matcher) -> None:
         self._leaf = Leaf(name, matcher)
 
+    def __getstate__(self) -> Leaf:
+        return self._leaf  # what was compiled is no value
+
+    def __setstate__(self, leaf: Leaf) -> None:
+        self._leaf = leaf
+
     @cached_property
     def test(self) -> Test:
         """Whether it is true of an event."""

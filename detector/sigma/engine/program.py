@@ -44,6 +44,7 @@ class Program:
     """
 
     def __init__(self, conditions: Sequence[Node], options: Options = Options()) -> None:
+        self.conditions = tuple(conditions)
         words = Vocabulary()
         lowering = Lowering(words)
         trees = [lowering.rule(condition) for condition in conditions]

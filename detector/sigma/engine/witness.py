@@ -82,5 +82,5 @@ def _rank(found: Witness) -> float:
 
 def _score(atom: Atom, counts: Counter[tuple[int, bytes]]) -> float:
     size = len(atom.needle)
-    rarest = min(counts[atom.column, gram] for gram in grams(atom.needle))
+    rarest = min([counts[atom.column, gram] for gram in grams(atom.needle)])
     return _SHORT.get(size, float(min(size, _LONG))) + _BONUS[atom.kind] - _COMMON * log2(max(rarest, 1))

@@ -1,6 +1,6 @@
 """How much of others' logs the built-in parsers read right.
 
-Each figure has its numerator (`count`) and denominator (`of`).
+Each figure is a share, with its numerator and denominator.
 - crowdsec, grok: values that others' parsers give for lines of formats that are built in. What is in scope is frozen in
   `accuracy_scope.tsv` (test, line, key), chosen by format alone; the constants of their own vocabulary and what their
   pipelines compute from other values are not in it. A value counts if a parsed field other than the message equals it
@@ -259,4 +259,5 @@ def _rows(path: str) -> Iterator[dict[str, Any]]:
 
 def _share(results: Iterable[bool]) -> dict[str, float]:
     found = list(results)
-    return {"share": round(sum(found) / len(found), 4) if found else 0.0, "count": sum(found), "of": len(found)}
+    share = round(sum(found) / len(found), 4) if found else 0.0
+    return {"share": share, "numerator": sum(found), "denominator": len(found)}

@@ -23,5 +23,7 @@ class TestAccuracy:
         figures = accuracy.run(short=True)
 
         assert {name: figure["share"] for name, figure in figures.items() if figure["share"] < LEAST[name]} == {}
-        assert figures["crowdsec"]["of"] + figures["grok"]["of"] == sum(map(len, accuracy.read_scope().values()))
+        assert figures["crowdsec"]["denominator"] + figures["grok"]["denominator"] == sum(
+            map(len, accuracy.read_scope().values())
+        )
         assert capsys.readouterr().out.count("not found") < 60

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-_ROOT = Path(__file__).parents[2] / "shared" / "corpora"
+ROOT = Path(__file__).parents[2] / "shared" / "corpora"
 
 
 def corpus(path: str) -> Path:
     """A file or folder of the corpora; without them the test is skipped, under CI it fails."""
-    found = _ROOT / path
+    found = ROOT / path
     if not found.exists():
-        message = f"no corpora at {_ROOT}"
+        message = f"no corpora at {ROOT}"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)

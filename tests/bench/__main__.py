@@ -11,7 +11,19 @@ import json
 import sys
 from typing import Any
 
-NAMES = ("accuracy", "backfill", "ingest", "latency", "parse", "quality", "sigma", "soak", "stall", "start")
+NAMES = (
+    "accuracy",
+    "backfill",
+    "ingest",
+    "latency",
+    "parse",
+    "quality",
+    "sigma",
+    "soak",
+    "stall",
+    "start",
+    "throughput",
+)
 """Each is a module of this package with a function `run(*, short: bool)` that returns its figures."""
 
 

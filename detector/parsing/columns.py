@@ -16,7 +16,7 @@ from detector.parsing import column_kernels, time_kernels
 from detector.parsing.direct.line_format import LineFormat
 from detector.parsing.direct.line_lane import LineLane
 from detector.parsing.direct.simd import BLOCK
-from detector.parsing.direct.slots import Slots
+from detector.parsing.direct.slots import ABSENT_SIZE, Slots
 from detector.parsing.registry import Parsers
 from detector.parsing.timestamps import MAX_AHEAD_US, MAX_BEHIND_US, TimeParser, plausible
 from detector.sigma.fields import RAW
@@ -61,40 +61,36 @@ class LineColumns:
     def read(self, records: pa.RecordBatch) -> pa.RecordBatch:
         """The columns of the events of records (of window.RECORDS), in their order."""
         slots, kinds = self._lane.read(records)
-        numbers = np.unique(kinds)
-        if len(numbers) == 1 and numbers[0] >= 0:
-            return self._of_lines(records, slots, np.arange(len(kinds)), int(numbers[0]))
-        parts: list[pa.RecordBatch] = []
-        order: list[np.ndarray] = []
-        for number in numbers.tolist():
-            rows = np.flatnonzero(kinds == number)
-            if number >= 0:
-                parts.append(self._of_lines(records, slots, rows, number))
-                order.append(rows)
-            else:
-                part, its_rows = self._of_events(records, rows)
-                parts.append(part)
-                order.append(its_rows)
-        if not parts:
-            return pa.RecordBatch.from_pylist([], schema=self.schema)
-        places = np.argsort(np.concatenate(order), kind="stable")
-        return pa.concat_batches(parts).take(pa.array(places))
+        lines, rest = np.flatnonzero(kinds >= 0), np.flatnonzero(kinds < 0)
+        if not len(rest):
+            return self._of_lines(records, slots, lines, kinds)
+        events, rows = self._of_events(records, rest)
+        if not len(lines):
+            return events
+        both = pa.concat_batches([self._of_lines(records, slots, lines, kinds[lines]), events])
+        return both.take(pa.array(np.argsort(np.concatenate([lines, rows]), kind="stable")))
 
-    def _of_lines(self, records: pa.RecordBatch, slots: Slots, rows: np.ndarray, number: int) -> pa.RecordBatch:
-        kind = self._lane.kinds[number]
+    def _of_lines(self, records: pa.RecordBatch, slots: Slots, rows: np.ndarray, kinds: np.ndarray) -> pa.RecordBatch:
+        """The columns of some rows. kinds: of each."""
         columns = []
         for name, type_ in zip(self.schema.names, self.schema.types, strict=True):
             if name == TIME:
-                columns.append(self._times[number].read(records, slots, rows))
+                columns.append(self._times_of(records, slots, rows, kinds))
                 continue
-            slot = kind.slots.get(name)
-            if slot is None:
+            slot = np.array([kind.slots.get(name, -1) for kind in self._lane.kinds], np.int64)
+            if not len(rows) or slot[kinds].max() < 0:
                 columns.append(pa.nulls(len(rows), type_))
-            elif name in self._integers:
-                columns.append(_integers(slots, rows, slot))
-            else:
-                columns.append(_texts(slots, rows, slot))
+                continue
+            starts, sizes = _of_slots(slots, rows, slot[kinds])
+            columns.append((_integers if name in self._integers else _texts)(slots.data, starts, sizes))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _times_of(self, records: pa.RecordBatch, slots: Slots, rows: np.ndarray, kinds: np.ndarray) -> pa.Array:
+        us, there = np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
+        for number in np.flatnonzero(np.bincount(kinds)).tolist():
+            its = np.flatnonzero(kinds == number)
+            us[its], there[its] = self._times[number].read(records, slots, rows[its])
+        return pa.Array.from_buffers(TIME_TYPE, len(rows), [_valid(there), pa.py_buffer(us)])
 
     def _of_events(self, records: pa.RecordBatch, rows: np.ndarray) -> tuple[pa.RecordBatch, np.ndarray]:
         """The same by way of events, of which a record may have several, or none."""
@@ -116,30 +112,30 @@ def _value(value: object, name: str, time_us: int | None, integers: frozenset[st
     return None if value is None else text_of(value)
 
 
-def _of_slot(slots: Slots, rows: np.ndarray, slot: int) -> tuple[np.ndarray, np.ndarray]:
-    places = slots.bases[rows] + slot
-    return slots.starts[places], slots.sizes[places]
+def _of_slots(slots: Slots, rows: np.ndarray, slot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the texts of a slot of each row are, and their sizes; negative where there is none, or no slot."""
+    places = slots.bases[rows] + np.maximum(slot, 0)
+    sizes = slots.sizes[places]
+    return slots.starts[places], sizes if slot.min() >= 0 else np.where(slot >= 0, sizes, ABSENT_SIZE)
 
 
 def _valid(there: np.ndarray) -> pa.Buffer | None:
     return None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
 
 
-def _texts(slots: Slots, rows: np.ndarray, slot: int) -> pa.Array:
-    starts, sizes = _of_slot(slots, rows, slot)
+def _texts(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> pa.Array:
     there = sizes >= 0
-    offsets = np.zeros(len(rows) + 1, np.int32)
+    offsets = np.zeros(len(sizes) + 1, np.int32)
     np.cumsum(np.maximum(sizes, 0), out=offsets[1:])
     out = np.empty(int(offsets[-1]) + 2 * BLOCK, np.uint8)
-    column_kernels.copy_texts(slots.data, starts, sizes, offsets, out)
-    return pa.Array.from_buffers(pa.string(), len(rows), [_valid(there), pa.py_buffer(offsets), pa.py_buffer(out)])
+    column_kernels.copy_texts(data, starts, sizes, offsets, out)
+    return pa.Array.from_buffers(pa.string(), len(sizes), [_valid(there), pa.py_buffer(offsets), pa.py_buffer(out)])
 
 
-def _integers(slots: Slots, rows: np.ndarray, slot: int) -> pa.Array:
-    starts, sizes = _of_slot(slots, rows, slot)
-    out = np.empty(len(rows), np.int64)
-    column_kernels.integers(slots.data, starts, sizes, out)
-    return pa.Array.from_buffers(pa.int64(), len(rows), [_valid(sizes >= 0), pa.py_buffer(out)])
+def _integers(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> pa.Array:
+    out = np.empty(len(sizes), np.int64)
+    column_kernels.integers(data, starts, sizes, out)
+    return pa.Array.from_buffers(pa.int64(), len(sizes), [_valid(sizes >= 0), pa.py_buffer(out)])
 
 
 class _Times:
@@ -159,11 +155,11 @@ class _Times:
         slot = kind.slots.get(RAW + time.paths[0]) if time and len(time.paths) == 1 else None
         return cls(slot, time.formats if time else ())
 
-    def read(self, records: pa.RecordBatch, slots: Slots, rows: np.ndarray) -> pa.Array:
-        """The times of some rows."""
+    def read(self, records: pa.RecordBatch, slots: Slots, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The times of some rows, and whether they have one."""
         if self._slot is None:
-            return pa.nulls(len(rows), TIME_TYPE)
-        starts, sizes = _of_slot(slots, rows, self._slot)
+            return np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
+        starts, sizes = _of_slots(slots, rows, np.full(len(rows), self._slot))
         reference_ms = records.column("timestamp").to_numpy()[rows]
         known = (reference_ms >= 0) & (reference_ms <= _LAST_MS)
         reference_us = reference_ms * 1_000
@@ -180,4 +176,4 @@ class _Times:
             instant, _ = self._parser.parse(text, reference)
             there[row] = instant is not None and plausible(instant.us, reference)
             out[row] = instant.us if instant is not None else 0
-        return pa.Array.from_buffers(TIME_TYPE, len(rows), [_valid(there), pa.py_buffer(out)])
+        return out, there

@@ -11,7 +11,7 @@ _LEVELS = {
     "notice": "notice note n",
     "informational": "info information informational inform i inf log system config",
     "debug": "debug d dbg dbug fine debug1 debug2 debug3 debug4 debug5",
-    "trace": "trace t trc verbose v finer finest silly",
+    "trace": "trace t trc vrb verbose v finer finest silly",
 }
 _LEVEL_OF = {word: level for level, words in _LEVELS.items() for word in words.split()}
 SYSLOG_LEVELS = tuple(_LEVELS)[:8]

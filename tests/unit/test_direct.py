@@ -16,8 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.config import Config, Level, Limits
+from detector.parsing.direct import kernels
+from detector.parsing.warm import warm as warm_parsing
 from detector.pipeline import Pipeline
 from detector.reload import load
+from detector.sigma.engine import slot_kernels
+from detector.sigma.engine.warm import warm as warm_engine
 from detector.sigma.source import RuleSource
 from detector.window import RECORDS, Message, Span, Window, WindowResult
 from tests import sigmahq
@@ -209,6 +213,22 @@ class TestAgreement:
 
         assert direct == plain
         assert taken(sigmahq.pipeline(), values) > len(values) * 0.95
+
+
+class TestWarm:
+    """Kernels are compiled before the first records come."""
+
+    def test_nothing_left(self, pipeline: Pipeline) -> None:
+        """After that, reading records compiles none any more."""
+        warm_parsing()
+        warm_engine()
+        compiled = [kernel for each in (kernels, slot_kernels) for kernel in vars(each).values()]
+        before = {kernel: len(kernel.signatures) for kernel in compiled if hasattr(kernel, "signatures")}
+
+        both(pipeline, FLAT)
+
+        assert {kernel: len(kernel.signatures) for kernel in before} == before
+        assert all(before[kernel] for kernel in (kernels.scan, kernels.classify, slot_kernels.gather))
 
 
 class TestTaken:

@@ -174,12 +174,8 @@ class JsonLane:
         """The answers of each record as a number, -1 for one that takes the other way."""
         if self._tables is None:
             self._tables = _tables(self._questions)
-        codes = np.empty(len(shapes), np.int64)
-        question_end, questions, answers, texts, text_start, unfit = self._tables
-        kernels.classify(
-            shapes, slots.data, slots.bases, slots.starts, slots.sizes, slots.flags,
-            question_end, questions, answers, texts, text_start, codes,
-        )  # fmt: skip
+        codes = _classified(slots, shapes, self._tables)
+        unfit = self._tables[-1]
         if len(unfit):
             codes[np.where(shapes >= 0, unfit[shapes], 0) != 0] = -1
         for shape in np.unique(shapes).tolist():
@@ -189,6 +185,22 @@ class JsonLane:
                     for slot, test in found.tests:
                         codes[record] = codes[record] * 2 + test(slots.text(record, slot) or "")
         return codes
+
+
+def warm() -> None:
+    """Run the kernels once that read records and tell them apart."""
+    slots, shapes = Trie().read(pa.array([b'{"a": "value"}'], pa.binary()), 1 << 10)
+    _classified(slots, shapes, _tables([_Questions({0: {"value"}}, [])]))
+
+
+def _classified(slots: Slots, shapes: np.ndarray, tables: tuple[np.ndarray, ...]) -> np.ndarray:
+    question_end, questions, answers, texts, text_start, _ = tables
+    codes = np.empty(len(shapes), np.int64)
+    kernels.classify(
+        shapes, slots.data, slots.bases, slots.starts, slots.sizes, slots.flags,
+        question_end, questions, answers, texts, text_start, codes,
+    )  # fmt: skip
+    return codes
 
 
 def _add_tests(questions: _Questions, parser: JsonParser, raw: Raw) -> None:

@@ -199,6 +199,8 @@ class TestWhatIsTaken:
 
 
 class TestAutomaton:
+    @example(["(?:.){2,}"], ["ö".encode()])
+    @example(["..+"], ["ö".encode()])
     @settings(max_examples=300, deadline=None)
     @given(
         st.lists(EXPRESSION | EXPRESSION.map("{}$".format), min_size=1, max_size=4),

@@ -204,12 +204,12 @@ class Automaton:
                 raise NotLoweredError
 
     def _one(self, members: int, *, repeated: bool = False) -> _Part:
-        """One character; one of many in a row may be the bytes that it consists of."""
-        wide = members & WIDE == WIDE and not repeated
-        place = self._position(members & ~_CONTINUED if wide else members)
-        if not wide:
+        """One character; one of many in a row may be the bytes that follow its first, whosoever they are."""
+        if members & WIDE != WIDE:
+            place = self._position(members)
             return False, place, place
-        rest = self._position(_CONTINUED)
+        place = self._position(members & ~_CONTINUED)  # a character that has begun ends before another begins
+        rest = self._position(members if repeated else _CONTINUED)
         self._link(place | rest, rest)
         return False, place, place | rest
 

@@ -174,6 +174,16 @@ class Output(_Section):
     min_level: Level = Level.LOW
     """Matches of rules below this level are counted, but are no alerts."""
 
+    @property
+    def signals_topic(self) -> str:
+        """Topic of what correlations are fed with."""
+        return f"{self.alerts_topic}.signals"
+
+    @property
+    def state_topic(self) -> str:
+        """Topic of the snapshots of their state."""
+        return f"{self.alerts_topic}.state"
+
 
 class Epochs(_Section):
     """The lifetime of one streaming Dataset (`docs/architecture.md`)."""
@@ -218,6 +228,24 @@ class Rules(_Section):
     """YAML files of pySigma's processing pipelines, which change the rules as they are loaded."""
     watch: bool = True
     """Whether changed rule and parser files take effect while the service runs."""
+
+
+class Correlation(_Section):
+    """Correlation rules, and the state that they need (`docs/correlations.md`)."""
+
+    enabled: bool = False
+    """Whether correlation rules run. They need two more topics, `<output.alerts_topic>.signals` and `.state`, which
+    `detector create-topics` makes."""
+    lateness_s: float = Field(default=30.0, ge=0.0, le=86_400.0)
+    """How much later than those after it an event may arrive and still count, seconds.
+    Conditions that more events can end are judged as much later."""
+    max_groups: int = Field(default=1_000_000, ge=100, le=100_000_000)
+    """Groups that are held for a partition of the signals topic, over all correlations; then the oldest that are far
+    from firing are forgotten, and counted."""
+    max_group_events: int = Field(default=10_000, ge=10, le=1_000_000)
+    """Events that are held of a group, for those conditions that need each event; further ones are counted only."""
+    snapshot_interval_s: float = Field(default=30.0, ge=0.1, le=3_600.0)
+    """How often the state is written down, seconds; after a crash what came since is read again."""
 
 
 class Ray(_Section):
@@ -280,6 +308,7 @@ class Config(BaseSettings):
     rules: Rules = Rules()
     epochs: Epochs = Epochs()
     limits: Limits = Limits()
+    correlation: Correlation = Correlation()
     ray: Ray = Ray()
     backfill: Backfill = Backfill()
     http: Http = Http()

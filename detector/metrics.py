@@ -54,6 +54,17 @@ class Stage(StrEnum):
     COMMIT = "commit"
     EPOCH = "epoch"
     RELOAD = "reload"
+    CORRELATE = "correlate"
+
+
+class CorrelationEvent(StrEnum):
+    """What became of an event for a correlation."""
+
+    APPLIED = "applied"
+    LATE = "late"  # behind every window that is held
+    REPEATED = "repeated"  # it was there already: sent again after a failure
+    UNKNOWN = "unknown"  # of a correlation that does not run here: other replicas have other rules
+    DROPPED = "dropped"  # beyond correlation.max_group_events
 
 
 class Phase(StrEnum):
@@ -120,6 +131,27 @@ event_to_alert = _seconds("event_to_alert", "From a record's timestamp to the ac
 window_duration = _seconds("window_duration", "Time that a window spent in a phase.", "phase")
 recovery = _seconds("recovery", "From the end of one epoch to the first window of the next.")
 
+correlation_events = _counter(
+    "correlation_events_total", "Events for correlations, each once for each correlation.", "result"
+)
+correlation_evicted = _counter(
+    "correlation_groups_evicted_total", "Groups that were forgotten because of correlation.max_groups."
+)
+correlation_gaps = _counter(
+    "correlation_source_gaps_total", "Times that a partition's signals did not go on where they had ended."
+)
+correlation_unreadable = _counter("correlation_unreadable_total", "Messages of the signals topic that are none.")
+correlation_truncated = _counter(
+    "correlation_truncated_total", "Events for correlations of single records that have too many for a message."
+)
+correlation_groups = _gauge("correlation_groups", "Groups whose state this replica holds.")
+correlation_partitions = _gauge("correlation_partitions", "Partitions of the signals topic that this replica folds.")
+correlation_watermark = _gauge(
+    "correlation_watermark_timestamp_seconds",
+    "The time before which nothing is waited for, Unix time: the least of this replica's partitions.",
+)
+correlation_recovery = _gauge("correlation_recovery_seconds", "What the last recovery of a partition's state took.")
+
 lag_records = _gauge(
     "consumer_lag_records", "Offsets between the commit position and the end of the partition.", "topic", "partition"
 )
@@ -160,6 +192,7 @@ def preset(topics: Iterable[str], formats: Iterable[str]) -> None:
         (epochs, EpochEnd),
         (rule_reloads, ReloadResult),
         (window_duration, Phase),
+        (correlation_events, CorrelationEvent),
     ):
         for value in values:
             metric.labels(value)

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from detector.alerts.dead_letters import dead_letter, decode_headers
 from detector.alerts.encoding import encode
 from detector.config import Config, InputTopic, Level, Limits
+from detector.correlation.inputs import Entry, Inputs, entries_of, inputs_of, silenced, time_of
 from detector.direct import Direct, DirectLane
 from detector.events import Event, LogSource
 from detector.failpoints import failpoint, poison
@@ -39,6 +40,7 @@ class Spec:
     """All that a pipeline is made of, as values: it travels to the workers, each of which compiles it once.
 
     sha: names it; two specs with the same are equal.
+    correlate: whether matches are entries of the correlations among the rules, too.
     """
 
     topics: tuple[InputTopic, ...]
@@ -49,6 +51,7 @@ class Spec:
     values: dict[str, list[str]]
     sha: str
     pipelines: tuple[RuleSource, ...] = ()
+    correlate: bool = False
 
     @classmethod
     def of(
@@ -60,9 +63,13 @@ class Spec:
         pipelines: tuple[RuleSource, ...] = (),
     ) -> Spec:
         """The spec of a configuration and the sources that it names."""
-        parts = (config.input.topics, config.limits, config.output.min_level, rules, parsers, values, pipelines)
-        sha = hashlib.sha256(repr(parts).encode()).hexdigest()
-        return cls(config.input.topics, config.limits, config.output.min_level, rules, parsers, values, sha, pipelines)
+        correlate = config.correlation.enabled
+        settings = (config.input.topics, config.limits, config.output.min_level)
+        sha = hashlib.sha256(repr((*settings, rules, parsers, values, pipelines, correlate)).encode()).hexdigest()
+        return cls(*settings, rules, parsers, values, sha, pipelines, correlate)
+
+
+Partition = tuple[str, int]
 
 
 @dataclass(slots=True)
@@ -72,12 +79,18 @@ class _Outcome:
     messages: list[Message] = field(default_factory=list)
     evaluated: list[int] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    entries: dict[Partition, list[Entry]] = field(default_factory=dict)
+    newest_us: dict[Partition, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, other: _Outcome) -> _Outcome:
         self.messages += other.messages
         self.evaluated += other.evaluated
         self.counts.update(other.counts)
+        for partition, entries in other.entries.items():
+            self.entries.setdefault(partition, []).extend(entries)
+        for partition, time_us in other.newest_us.items():
+            self.newest_us[partition] = max(time_us, self.newest_us.get(partition, 0))
         self.seconds = {name: self.seconds.get(name, 0.0) + value for name, value in other.seconds.items()}
         return self
 
@@ -88,13 +101,26 @@ class Pipeline:
     direct: whether records may take the direct lane, which changes no answer.
     """
 
-    __slots__ = ("_lanes", "_limits", "_min_severity", "_topics", "direct", "parsers", "rules")
+    __slots__ = (
+        "_inputs",
+        "_lanes",
+        "_limits",
+        "_min_severity",
+        "_silenced",
+        "_topics",
+        "direct",
+        "parsers",
+        "rules",
+    )
 
     def __init__(self, spec: Spec) -> None:
         self.parsers: Parsers = compile_parsers(spec.parsers, limits=spec.limits)
         self.rules: RuleSet = prepared_rules(
             spec.rules, values=spec.values, limits=spec.limits, pipelines=spec.pipelines
         )
+        correlations = self.rules.correlations if spec.correlate else ()
+        self._inputs: Inputs = inputs_of(correlations)
+        self._silenced = silenced(correlations)
         self._topics = {topic.name: topic for topic in spec.topics}
         self._limits = spec.limits
         self._min_severity = spec.min_level.severity
@@ -147,6 +173,8 @@ class Pipeline:
         direct_at = time.perf_counter()
         parsed = self._parse(part, direct)
         parsed_at = time.perf_counter()
+        if self._inputs:
+            self._watch(part, parsed.events, direct, outcome)
         for event, matches in zip(parsed.events, self._matches(parsed.events, direct, careful=careful), strict=True):
             for rule, views in matches:
                 self._report(rule, views, event, part, outcome, careful=careful)
@@ -184,7 +212,11 @@ class Pipeline:
                 limits=self._limits,
                 time_zone=topic.time_zone,
             )
-        rows = np.sort(np.concatenate([direct.rest, np.unique(direct.matches[:, 0])]))
+        return self._parse_rows(part, np.sort(np.concatenate([direct.rest, np.unique(direct.matches[:, 0])])))
+
+    def _parse_rows(self, part: _Part, rows: np.ndarray) -> Parsed:
+        topic = part.topic
+        logsource = LogSource(**topic.logsource.model_dump()) if topic.logsource else None
         records = part.records.take(pa.array(rows))
         parsed = self.parsers.parse(
             records, format=topic.format, logsource=logsource, limits=self._limits, time_zone=topic.time_zone
@@ -193,6 +225,16 @@ class Pipeline:
             event.record = int(rows[event.record])
         parsed.failures = [replace(failure, record=int(rows[failure.record])) for failure in parsed.failures]
         return parsed
+
+    def _watch(self, part: _Part, events: Sequence[Event], direct: Direct | None, outcome: _Outcome) -> None:
+        """Note the latest time of an event, by partition; of records without events, that of each partition's last."""
+        if direct is not None and len(direct.rows):
+            events = [*events, *self._parse_rows(part, part.last_by_span(direct.rows)).events]
+        newest = outcome.newest_us
+        for event in events:
+            _, timestamp_ms, number = part.coordinates(event.record)
+            partition = (part.topic.name, number)
+            newest[partition] = max(time_of(event.time_us, timestamp_ms), newest.get(partition, 0))
 
     def _matches(
         self, events: Sequence[Event], direct: Direct | None, *, careful: bool
@@ -214,9 +256,12 @@ class Pipeline:
             if careful and not rule.matches(views):
                 return
             outcome.counts["matches", rule.key] += 1
-            if rule.level.severity < self._min_severity:
-                return
             offset, timestamp_ms, partition = part.coordinates(event.record)
+            if rule.key in self._inputs:
+                entries = entries_of(self._inputs[rule.key], views, event, offset, timestamp_ms)
+                outcome.entries.setdefault((part.topic.name, partition), []).extend(entries)
+            if rule.level.severity < self._min_severity or rule.key in self._silenced:
+                return
             message = encode(
                 rule,
                 rule.explain(views),
@@ -282,6 +327,12 @@ class _Part:
         offsets, timestamps, spans = self._columns
         return int(offsets[row]), int(timestamps[row]), self._window.spans[int(spans[row])].partition
 
+    def last_by_span(self, rows: np.ndarray) -> np.ndarray:
+        """Of some rows the last one of each span, in order."""
+        latest_first = np.sort(rows)[::-1]
+        _, places = np.unique(self._columns[2][latest_first], return_index=True)
+        return np.sort(latest_first[places])
+
     def dead_letter(self, failure: Failure) -> Message:
         """The copy of a record that says what is wrong with it."""
         row = failure.record
@@ -323,6 +374,8 @@ def _balance(window: Window, outcome: _Outcome) -> tuple[SpanResult, ...]:
             span,
             evaluated=int(evaluated[index]),
             rejected=int(read[index] - evaluated[index]) + broken[span.topic, span.partition],
+            entries=tuple(outcome.entries.get((span.topic, span.partition), ())),
+            newest_us=outcome.newest_us.get((span.topic, span.partition)),
         )
         for index, span in enumerate(window.spans)
     )

@@ -32,6 +32,7 @@ class Reloader:
     """Loads what the configuration names, and again whenever its files change, while it is entered.
 
     spec: the set that runs; another takes over only in `take`, between two epochs. levels: of its rules, by key.
+    correlations: those that run.
     formats: names that an event's format can have.
 
     Raises:
@@ -75,6 +76,11 @@ class Reloader:
         self.spec = spec
         self.formats = [*compile_parsers(spec.parsers, limits=spec.limits).definitions, RAW]
         self.levels = {rule.key: rule.level for rule in rules.rules}
+        self.ruleset_sha = rules.sha
+        self.correlations = rules.correlations if spec.correlate else ()
+        self.levels |= {each.key: each.about.level for each in self.correlations}
+        if rules.correlations and not spec.correlate:
+            log.warning("correlation rules do not run: set correlation.enabled", rules=len(rules.correlations))
         metrics.preset_rules(self.levels, rules.sha, len(rules.refused))
         for refused in rules.refused:
             log.warning("a rule is refused, the others run", where=refused.where, reason=refused.message)
@@ -102,7 +108,7 @@ def load(config: Config) -> tuple[Spec, RuleSet]:
         DetectorError: a file cannot be read, a parser or pipeline is wrong, or there are rules but none loads.
     """
     settings = config.rules
-    folders = ([builtin("sigma")] if settings.builtin else []) + list(settings.paths)
+    folders = _builtin_rules(config) + list(settings.paths)
     sources = read_sources(folders, config.limits)
     parsers = read_parser_sources(settings.parser_paths)
     values = read_values(settings.values_file, config.limits)
@@ -121,11 +127,17 @@ def load(config: Config) -> tuple[Spec, RuleSet]:
     return Spec.of(config, sources, parsers, values, pipelines), rules
 
 
+def _builtin_rules(config: Config) -> list[Path]:
+    if not config.rules.builtin:
+        return []
+    return [builtin("sigma"), *([builtin("correlations")] if config.correlation.enabled else [])]
+
+
 def _folders(config: Config) -> list[Path]:
     """What to watch: folders, because Kubernetes changes a mounted file by swapping a link beside it."""
     settings = config.rules
     files = [settings.values_file] if settings.values_file else []
     paths: Iterable[Path] = [*settings.paths, *settings.parser_paths, *settings.pipelines, *files]
     if settings.builtin:
-        paths = [builtin("sigma"), builtin("parsers"), *paths]
+        paths = [*_builtin_rules(config), builtin("parsers"), *paths]
     return sorted({path if path.is_dir() else path.parent for path in paths})

@@ -17,6 +17,7 @@ import structlog
 
 from detector import certificates, metrics
 from detector.config import Config
+from detector.correlation.correlator import Correlator, make_signals
 from detector.errors import DeliveryError, DetectorError, KafkaSetupError, NoProgressError, UnavailableError
 from detector.health import Health
 from detector.kafka.delivery import make_delivery
@@ -63,6 +64,7 @@ class Service:
         self._trouble: str | None = None
         self._failures = self._troubles = 0
         self._retry_at = self._report_at = 0.0
+        self._correlator: Correlator | None = None
 
     def __enter__(self) -> Self:
         self._listen()
@@ -83,8 +85,21 @@ class Service:
             parts.callback(lambda: group.leave(for_good=True, timeout_s=LEAVE_S))
             parts.callback(delivery.close)
             self._patiently(delivery.open)
-            self._driver = Driver(config, reloader=reloader, streamer=streamer, group=group, delivery=delivery)
+            if config.correlation.enabled:
+                self._correlator = Correlator(config, topics, reloader)
+                parts.callback(self._correlator.close)
+                self._patiently(self._correlator.open)
+            self._driver = Driver(
+                config,
+                reloader=reloader,
+                streamer=streamer,
+                group=group,
+                delivery=delivery,
+                signals=make_signals(config, topics),
+            )
             parts.callback(self._driver.drop)
+            if self._correlator:
+                self._patiently(self._correlator.join)
             self._patiently(group.join)  # last: from now on, others wait for this replica
             self._parts = parts.pop_all()
         log.info("started", http_port=port)
@@ -99,7 +114,11 @@ class Service:
         """Turn until asked to stop, then deliver and commit what is under way."""
         while not self._stopping:
             self._guarded(self._turn)
+            if self._correlator:
+                self._correlator.turn()
         self._guarded(lambda: self._driver.drain(EpochEnd.STOP))
+        if self._correlator:
+            self._correlator.stop()
 
     def _turn(self) -> None:
         self._health.tick()
@@ -142,7 +161,8 @@ class Service:
         if now >= self._report_at:
             self._report_at = now + REPORT_S
             self._driver.report()
-            self._health.set_ready(self._trouble or self._driver.hindrance)
+            correlations = self._correlator.hindrance if self._correlator else None
+            self._health.set_ready(self._trouble or self._driver.hindrance or correlations)
 
     def _patiently(self, step: Callable[[], T]) -> T:
         """Do a step of the start; a cluster that does not answer is waited for: pods start in any order."""

@@ -47,7 +47,7 @@ def acknowledged(messages: tuple[Message, ...]) -> None:
             metrics.alerts_emitted.labels(headers["level"].decode()).inc()
             if message.timestamp_ms is not None and message.timestamp_ms >= 0:
                 metrics.event_to_alert.observe(max(0.0, now_ms - message.timestamp_ms) / 1000)
-        else:
+        elif message.topic == "dead_letters":
             metrics.dead_letters.labels(DeadLetterReason(headers[_FIRST_HEADER].decode())).inc()
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from detector.correlation.inputs import Entry
+
 RECORDS = pa.schema(
     [
         pa.field("span", pa.int32(), nullable=False),  # index into the window's spans
@@ -76,8 +78,9 @@ class Window:
 class Message:
     """A message for an output topic.
 
-    topic: "alerts" or "dead_letters": a role, which the driver maps to the configured topic.
+    topic: "alerts", "dead_letters", "signals" or "state": a role, which delivery maps to the configured topic.
     timestamp_ms: of the record that caused it, for the latency metric; None where there is no sense in one.
+    partition: where it must go; None: by its key.
     """
 
     topic: str
@@ -85,15 +88,22 @@ class Message:
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     timestamp_ms: int | None = None
+    partition: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SpanResult:
-    """What became of a span: `span.consumed = evaluated + rejected`, in records, unless something was lost."""
+    """What became of a span: `span.consumed = evaluated + rejected`, in records, unless something was lost.
+
+    entries: what its events are to correlations. newest_us: the latest time of an event, if it had any and there are
+        correlations.
+    """
 
     span: Span
     evaluated: int
     rejected: int
+    entries: tuple[Entry, ...] = ()
+    newest_us: int | None = None
 
 
 @dataclass(slots=True)
@@ -135,8 +145,15 @@ def merge(results: Sequence[WindowResult]) -> WindowResult:
     counts = Counts()
     for result in results:
         counts.add(result.counts)
+    merged = SpanResult(
+        span,
+        evaluated=sum(part.evaluated for part in spans),
+        rejected=sum(part.rejected for part in spans),
+        entries=tuple(entry for part in spans for entry in part.entries),
+        newest_us=max((part.newest_us for part in spans if part.newest_us is not None), default=None),
+    )
     return WindowResult(
-        spans=(SpanResult(span, sum(part.evaluated for part in spans), sum(part.rejected for part in spans)),),
+        spans=(merged,),
         messages=tuple(message for result in results for message in result.messages),
         counts=counts,
     )

@@ -42,7 +42,9 @@ class StubSender:
     def knows(self, topic: str) -> bool:
         return topic not in self.unknown
 
-    def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> StubPending:
+    def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, partition: int | None
+    ) -> StubPending:
         self.sent.append((topic, key, value, headers))
         self.pending.append(StubPending())
         self.steps.append("send")

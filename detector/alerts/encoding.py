@@ -60,9 +60,9 @@ def encode(
         "id": identity,
         "time": time,
         "time_source": time_source,
-        "detected_at": _iso(detected_at_us),
+        "detected_at": iso_time(detected_at_us),
         "severity": rule.level.severity,
-        "rule": _rule(rule, of_rule),
+        "rule": rule_part(rule, of_rule),
         "threat": threat(rule),
         "entity": {"field": entity.field, "type": entity.type, "value": entity.value},
         "matches": _matches(match, of_match),
@@ -82,27 +82,34 @@ def encode(
         "truncated": original["truncated"] or of_rule.cut or of_match.cut or of_event.cut,
         "ruleset_sha": ruleset_sha,
     }
+    headers = alert_headers(rule, identity, source, entity.value, time)
+    return Message(
+        "alerts",
+        entity.value.encode(),
+        harmless_json(orjson.dumps(alert)),
+        headers,
+        timestamp_ms,
+    )
+
+
+def alert_headers(rule: Rule, identity: str, source: str, subject: str, time: str) -> tuple[tuple[str, bytes], ...]:
+    """The headers of an alert; they tell what can be filtered by without reading it."""
     headers = {
         "ce_specversion": "1.0",
         "ce_id": identity,
         "ce_type": EVENT_TYPE,
         "ce_source": source,
-        "ce_subject": printable(entity.value),
+        "ce_subject": printable(subject),
         "ce_time": time,
         "content-type": "application/json",
         "rule_id": rule.key,
         "level": rule.level.value,
     }
-    return Message(
-        "alerts",
-        entity.value.encode(),
-        harmless_json(orjson.dumps(alert)),
-        tuple((name, text.encode()) for name, text in headers.items()),
-        timestamp_ms,
-    )
+    return tuple((name, text.encode()) for name, text in headers.items())
 
 
-def _rule(rule: Rule, room: Room) -> dict[str, JsonValue]:
+def rule_part(rule: Rule, room: Room) -> dict[str, JsonValue]:
+    """What an alert says of its rule."""
     return {
         "id": rule.key,
         "title": room.text(rule.title),
@@ -164,9 +171,10 @@ def _time(event_us: int | None, record_ms: int, detected_us: int) -> tuple[str, 
     for source, us in (("event", event_us), ("record", record_ms * 1_000), ("detection", detected_us)):
         if us is not None and us >= 0:
             with contextlib.suppress(OverflowError):
-                return _iso(us), source
+                return iso_time(us), source
     raise ValueError(f"detected_at_us is no time: {detected_us}")
 
 
-def _iso(us: int) -> str:
+def iso_time(us: int) -> str:
+    """RFC 3339 in UTC, of Unix microseconds. Raises OverflowError beyond what a calendar holds."""
     return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

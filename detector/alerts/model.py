@@ -12,7 +12,7 @@ from detector.alerts.text import cut
 from detector.events import Event, JsonValue
 from detector.sigma.rule import Match, Rule
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Of `schema.json`. The second number rises with new fields, the first when a reader would have to change."""
 
 MAX_MATCHES = 32
@@ -61,7 +61,7 @@ def entity_of(rule: Rule, match: Match, event: Event, topic: str, partition: int
     A field that is empty or null is not present; of a list the first element counts.
     """
     if rule.entity and match.entity:
-        return Entity(cut(rule.entity, MAX_NAME_BYTES), _entity_type(rule.entity), cut(match.entity, MAX_ENTITY_BYTES))
+        return Entity(cut(rule.entity, MAX_NAME_BYTES), entity_type(rule.entity), cut(match.entity, MAX_ENTITY_BYTES))
     for name, kind in _ENTITIES.items():
         if text := _first_text(event.ecs.get(name)):
             return Entity(name, kind, cut(text, MAX_ENTITY_BYTES))
@@ -142,7 +142,7 @@ def _first_text(value: JsonValue) -> str:
     return "" if value is None or isinstance(value, dict | list) else str(value)
 
 
-def _entity_type(field: str) -> EntityType:
+def entity_type(field: str) -> EntityType:
     """What a field that a rule declares as its entity holds, by its name: ECS, or as a log source has it."""
     name = field.lower()
     if name.endswith(("ip", "ipaddress", "address")):

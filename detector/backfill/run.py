@@ -88,7 +88,8 @@ def run(config: Config, request: Request, watch: Watch = lambda _summary, _total
     Raises:
         DetectorError: nothing can be read or written, or the run broke off; `resume` goes on with it.
     """
-    spec, _ = load(config)
+    # Correlations need their topics: here, the events of their rules are alerts themselves.
+    spec = replace(load(config)[0], correlate=False)
     formats = {AUTO, *compile_parsers(spec.parsers, limits=spec.limits).definitions}
     found = files.find([files.source(argument, formats) for argument in request.sources])
     summary = Summary(files=len(found))

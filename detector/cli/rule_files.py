@@ -90,7 +90,8 @@ def sources_of(paths: list[Path] | None, settings: Config) -> tuple[RuleSource, 
     from detector.resources import builtin
     from detector.sigma.source import read_sources
 
-    configured = ([builtin("sigma")] if settings.rules.builtin else []) + list(settings.rules.paths)
+    own = [builtin("sigma"), builtin("correlations")] if settings.rules.builtin else []
+    configured = own + list(settings.rules.paths)
     return read_sources(paths or configured, settings.limits)
 
 

@@ -42,9 +42,9 @@ def list_rules(  # noqa: PLR0917 -- options of a command line, each by its name
     from detector.errors import ConfigError
     from detector.sigma.lint import Surroundings
 
-    for each in level or ():
-        if each not in set(Level):
-            raise ConfigError(f"--level {each}: there are {', '.join(Level)}")
+    for named in level or ():
+        if named not in set(Level):
+            raise ConfigError(f"--level {named}: there are {', '.join(Level)}")
     settings = settings_of(config)
     rules = rules_of(sources_of(paths, settings), settings)
     around = Surroundings(parsers_of(settings), settings.input.topics, settings.limits)
@@ -68,6 +68,14 @@ def list_rules(  # noqa: PLR0917 -- options of a command line, each by its name
         for rule in found:
             columns = f"{rule.level.value:13} {shown(rule.logsource):28} {','.join(rule.techniques) or '-':22}"
             print(printable(f"{columns} {rule.title}  [{rule.key}]"))
+        if logsource is None and bound is not False:
+            for each in rules.correlations:
+                about = each.about
+                if (not level or about.level in level) and (
+                    technique is None or _is_for(about.techniques, technique.upper())
+                ):
+                    columns = f"{about.level.value:13} {each.kind.value:28} {','.join(about.techniques) or '-':22}"
+                    print(printable(f"{columns} {about.title}  [{about.key}]"))
         for error in rules.refused:
             typer.echo(printable(f"cannot be loaded: {error}"), err=True)
     if rules.refused:

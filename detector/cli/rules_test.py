@@ -25,20 +25,24 @@ def run(
 ) -> None:
     """Run the records in `RULE.test.yml` beside each rule through the parsers and the rule.
 
+    Beside correlations, they are cases: records with times, and the alerts that they must raise.
+
     Exit code 1: a record fails, or a rule cannot be loaded or has no test.
     """
     from detector.alerts.text import printable
+    from detector.correlation.testing import case_results
     from detector.errors import ConfigError
     from detector.sigma.testing import test_results
 
     settings = settings_of(config)
     rules = rules_of(sources_of(paths, settings), settings)
-    results = list(test_results(rules, parsers_of(settings), settings.limits))
+    parsers = parsers_of(settings)
+    results = [*test_results(rules, parsers, settings.limits), *case_results(rules, parsers, settings)]
     failed = [each for each in results if each.message is not None]
     for each in failed:
         print(printable(f"FAILED {each.where}: {f'{each.rule}: ' if each.rule else ''}{each.message}"))
     samples = sum(bool(each.name) for each in results)
-    print(f"{len(rules.rules)} rules, {samples} samples, {len(failed)} failures")
+    print(f"{len(rules.rules) + len(rules.correlations)} rules, {samples} samples, {len(failed)} failures")
     if junit is not None:
         try:
             junit.write_bytes(_junit(results))

@@ -254,6 +254,8 @@ class AtLeastOnce:
 def make_outbox(config: Config, timeout_s: float, windows: int) -> Outbox:
     """An outbox for the configured topics, for so many windows a reader."""
     topics = {"alerts": config.output.alerts_topic, "dead_letters": config.output.dead_letters_topic}
+    if config.correlation.enabled:
+        topics |= {"signals": config.output.signals_topic, "state": config.output.state_topic}
     return Outbox(topics, max_windows=windows * max(2, config.input.readers), timeout_s=timeout_s)
 
 
@@ -265,4 +267,4 @@ def output_sizes(config: Config, known: Mapping[str, int] | None) -> dict[str, i
     """
     if known is None:
         return kafka_topics.message_sizes(config, min(OPEN_TIMEOUT_MS, config.kafka.request_timeout_ms))
-    return {name: known[name] for name in (config.output.alerts_topic, config.output.dead_letters_topic)}
+    return {name: known[name] for name in kafka_topics.outputs(config)}

@@ -211,6 +211,22 @@ class Group:
         except kafka_errors.KafkaError as error:
             raise self._explained(error) from error
 
+    def begins(self, partitions: Collection[TopicPartition], timeout_s: float) -> dict[TopicPartition, int]:
+        """The beginnings of the logs, of any topics.
+
+        Raises:
+            UnavailableError: the cluster does not tell in time.
+        """
+        try:
+            for topic in {tp.topic for tp in partitions}:
+                self._consumer.partitions_for_topic(topic)  # looks one up that the group does not read
+            begins: dict[TopicPartition, int] = self._consumer.beginning_offsets(
+                list(partitions), round(timeout_s * 1_000)
+            )
+        except (kafka_errors.KafkaError, KeyError) as error:
+            raise self._explained(error) from error
+        return begins
+
     def end_offsets(self, partitions: Collection[TopicPartition], timeout_s: float) -> dict[TopicPartition, int]:
         """The ends of the logs (last stable offsets).
 

@@ -11,7 +11,7 @@ import orjson
 from kafka import TopicPartition
 
 from detector.alerts.dead_letters import dead_letter, fit
-from detector.errors import DeliveryError
+from detector.errors import DeliveryError, KafkaSetupError
 from detector.kafka.producer import Pending, Sender, message_bytes
 from detector.metrics import DeadLetterReason
 from detector.window import Message
@@ -99,7 +99,8 @@ class Outbox:
                 topic = self._topics[message.topic]
                 if not sender.knows(topic) or time.monotonic() > until:
                     return sent
-                window.pending.append(sender.send(topic, message.key, message.value, message.headers))
+                pending = sender.send(topic, message.key, message.value, message.headers, message.partition)
+                window.pending.append(pending)
                 window.sent += 1
                 sent += 1
         return sent
@@ -145,6 +146,12 @@ class Outbox:
             return message
         if message.topic == "alerts":
             return _as_dead_letter(message, limit, self.limits[self._topics["dead_letters"]])
+        if message.topic != "dead_letters":
+            topic = self._topics[message.topic]
+            raise KafkaSetupError(
+                f"topic {topic!r}: max.message.bytes is {limit}, a message has {_size(message)}: "
+                "raise it to what `detector create-topics` sets"
+            )
         return fit(message, limit)
 
 

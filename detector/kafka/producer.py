@@ -50,8 +50,10 @@ class Sender(Protocol):
     def knows(self, topic: str) -> bool:
         """Whether a message for the topic can be sent without waiting; else the topic is being looked up."""
 
-    def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> Pending:
-        """Put a message on its way."""
+    def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, partition: int | None
+    ) -> Pending:
+        """Put a message on its way. partition: None: by its key."""
 
     def begin(self) -> None:
         """Open a transaction."""
@@ -125,8 +127,10 @@ class Producer:
             self._producer._sender.wakeup()  # noqa: SLF001
         return False
 
-    def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> Pending:
-        """Put a message on its way.
+    def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, partition: int | None
+    ) -> Pending:
+        """Put a message on its way. partition: None: by its key.
 
         Raises:
             DeliveryError: the producer takes no more, since something failed before.
@@ -134,7 +138,11 @@ class Producer:
         try:
             # A message without key and value is not accepted by kafka-python.
             pending: Pending = self._producer.send(
-                topic, value=b"" if value is None and key is None else value, key=key, headers=list(headers)
+                topic,
+                value=b"" if value is None and key is None else value,
+                key=key,
+                headers=list(headers),
+                partition=partition,
             )
         except (kafka_errors.KafkaError, AssertionError) as error:
             raise DeliveryError(f"topic {topic!r}: cannot send: {type(error).__name__}: {error}") from error

@@ -18,14 +18,19 @@ from detector.kafka.client import arguments, connect
 
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 """Kafka's own default of `max.message.bytes`, used where the rights to see a topic's settings are missing."""
+SIGNALS_MAX_BYTES = 4 << 20
+"""A window's entries should fit a message."""
 DEAD_LETTER_MAX_BYTES = 8 << 20
 """A dead letter holds a whole record and more; records that came compressed are larger here than they were there."""
 
 BROKERS_DEFAULT = -1
 """Replication factor: the brokers' `default.replication.factor`."""
 
+_SHARED = ("signals", "state")
 _DAY_MS = 86_400_000
-_RETENTION_MS = {"input": 7 * _DAY_MS, "alerts": 30 * _DAY_MS, "dead letters": 30 * _DAY_MS}
+_RETENTION_MS = {"input": 7 * _DAY_MS, "alerts": 30 * _DAY_MS, "dead letters": 30 * _DAY_MS, "signals": 3 * _DAY_MS}
+SIGNALS_PARTITIONS = 8
+"""Of new signals and state topics: as many replicas can share the correlations."""
 _MAX_BYTES = "max.message.bytes"
 
 log = structlog.get_logger()
@@ -58,11 +63,11 @@ class Report:
 
 
 def create_topics(config: Config, *, partitions: int, replication_factor: int = BROKERS_DEFAULT) -> Report:
-    """Make the input topics, the alert topic and the dead-letter topic, unless they are there.
+    """Make the input topics, the alert topic, the dead-letter topic and those of correlations, unless they are there.
 
     Existing topics are left as they are; what is unsound about them is in the report.
 
-    partitions: of each new topic.
+    partitions: of each new topic; those of correlations have at least `SIGNALS_PARTITIONS`.
     replication_factor: copies of each new partition; `BROKERS_DEFAULT`: as the brokers are set up.
 
     Raises:
@@ -77,7 +82,10 @@ def create_topics(config: Config, *, partitions: int, replication_factor: int = 
         largest = max([DEFAULT_MAX_MESSAGE_BYTES, *_sizes(admin, inputs).values()])
         wanted = {name: _settings(role, replicas, largest) for name, role in roles.items()}
         missing = [name for name in roles if _error(described[name]) is kafka_errors.UnknownTopicOrPartitionError]
-        made = [name for name in missing if _create(admin, name, partitions, replication_factor, wanted[name])]
+        numbers = {
+            name: max(partitions, SIGNALS_PARTITIONS) if roles[name] in _SHARED else partitions for name in roles
+        }
+        made = [name for name in missing if _create(admin, name, numbers[name], replication_factor, wanted[name])]
         if made:
             admin.wait_for_topics(made, timeout_ms=config.kafka.request_timeout_ms)
         kept = [name for name in roles if name not in made]
@@ -98,6 +106,7 @@ def check_topics(config: Config) -> Topics:
         problems = [problem for name, role in roles.items() for problem in _problems(name, role, described[name])]
         if problems:
             raise KafkaSetupError("\n".join(problems))
+        _check_signals(config, described)
         sizes = _sizes(admin, list(roles))
     return Topics({name: len(topic["partitions"]) for name, topic in described.items()}, sizes)
 
@@ -111,7 +120,7 @@ def message_sizes(config: Config, timeout_ms: int) -> dict[str, int]:
         UnavailableError: the cluster does not answer.
     """
     with _admin(config, "sizes", timeout_ms) as admin:
-        return _sizes(admin, [config.output.alerts_topic, config.output.dead_letters_topic])
+        return _sizes(admin, outputs(config))
 
 
 def _roles(config: Config) -> dict[str, str]:
@@ -119,7 +128,30 @@ def _roles(config: Config) -> dict[str, str]:
         **{topic.name: "input" for topic in config.input.topics},
         config.output.alerts_topic: "alerts",
         config.output.dead_letters_topic: "dead letters",
+        **(
+            {config.output.signals_topic: "signals", config.output.state_topic: "state"}
+            if config.correlation.enabled
+            else {}
+        ),
     }
+
+
+def outputs(config: Config) -> list[str]:
+    """The topics that are written."""
+    return [name for name, role in _roles(config).items() if role != "input"]
+
+
+def _check_signals(config: Config, described: Mapping[str, Any]) -> None:
+    """The state of a partition of the signals topic is in the state topic's partition of the same number."""
+    if not config.correlation.enabled:
+        return
+    signals, state = config.output.signals_topic, config.output.state_topic
+    numbers = [len(described[name]["partitions"]) for name in (signals, state)]
+    if numbers[0] != numbers[1]:
+        raise KafkaSetupError(
+            f"topics {signals!r} and {state!r} have {numbers[0]} and {numbers[1]} partitions: they must have as many; "
+            "delete both and run `detector create-topics`, which begins with an empty state"
+        )
 
 
 @contextmanager
@@ -199,9 +231,14 @@ def _topic_settings(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:
 
 
 def _settings(role: str, replication_factor: int, largest: int) -> dict[str, str]:
-    settings = {"cleanup.policy": "delete", "retention.ms": str(_RETENTION_MS[role])}
+    if role == "state":
+        settings = {"cleanup.policy": "compact"}
+    else:
+        settings = {"cleanup.policy": "delete", "retention.ms": str(_RETENTION_MS[role])}
     if role == "dead letters":
         settings[_MAX_BYTES] = str(max(DEAD_LETTER_MAX_BYTES, 2 * largest))
+    if role == "signals":
+        settings[_MAX_BYTES] = str(max(SIGNALS_MAX_BYTES, largest))
     if replication_factor > 1:
         settings["min.insync.replicas"] = "2"
     return settings

@@ -9,6 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from detector.config import Limits
+from detector.correlation.loading import Known, Resolver, with_families
+from detector.correlation.parsing import Parsed, parse_correlation
+from detector.correlation.rule import Correlation
 from detector.documents import Document, DocumentError, read_documents
 from detector.errors import RuleError
 from detector.sigma.checks import Refusal
@@ -39,6 +42,7 @@ def compile_rules(
     """
     rules: dict[str, Rule] = {}
     filters: list[Filter] = []
+    parsed: list[tuple[Document, Parsed]] = []
     refused: list[RuleError] = []
     changes = _pipelines(pipelines, limits)
     keys = [hashlib.sha256(repr((source, values, limits)).encode()).digest() for source in sources]
@@ -54,6 +58,9 @@ def compile_rules(
             problems, first = len(refused) + len(filters), len(rules)
             for document in documents_of(source, limits, refused):
                 try:
+                    if _is_correlation(document):
+                        parsed.append((document, _correlation(document, source.path, rules, parsed)))
+                        continue
                     rule = _load(document, source.path, rules, filters, changes)
                     if rule is not None and changes is not None:
                         documents[rule.key] = document  # for the filters, which are changed as the rule is
@@ -74,7 +81,8 @@ def compile_rules(
                 _filtered(rule, _changed(rule, filters, documents[rule.key], changes, refused))
                 for rule in rules.values()
             ]
-    return RuleSet(tuple(filtered), tuple(refused), digest(sources, values or {}, pipelines))
+    correlations = tuple(with_families(list(_resolved(filtered, parsed, refused))))
+    return RuleSet(tuple(filtered), tuple(refused), digest(sources, values or {}, pipelines), correlations)
 
 
 _known: dict[bytes, tuple[Rule, ...]] = {}
@@ -125,18 +133,48 @@ def _load(
         raise Refusal("a rule is a mapping with `title`, `logsource` and `detection`")
     if "action" in content:
         raise Refusal("`action` was removed from Sigma: write each rule out", "action")
-    if "correlation" in content:
-        raise Refusal("correlation rules are not supported", "correlation", code="S008")
     if "filter" in content:
         filters.append(parse_filter(content, pipelines))
         return None
     rule = parse_rule(content, path, document.number, pipelines)
     if rule.key in rules:
-        first = rules[rule.key]
-        message = f"the id {rule.key} is also that of {first.title!r} in {first.path}: give one a new id"
-        raise Refusal(message, "id", code="S007")
+        raise _same_id(rule, rules[rule.key])
     rules[rule.key] = rule
     return rule
+
+
+def _same_id(rule: Rule, first: Rule) -> Refusal:
+    message = f"the id {rule.key} is also that of {first.title!r} in {first.path}: give one a new id"
+    return Refusal(message, "id", code="S007")
+
+
+def _is_correlation(document: Document) -> bool:
+    return isinstance(document.value, dict) and "correlation" in document.value and "action" not in document.value
+
+
+def _correlation(
+    document: Document, path: str, rules: dict[str, Rule], others: Sequence[tuple[Document, Parsed]]
+) -> Parsed:
+    """The correlation in a document. Raises Refusal."""
+    parsed = parse_correlation(document.value, path, document.number)
+    for first in (*rules.values(), *(other.about for _, other in others)):
+        if first.key == parsed.about.key:
+            raise _same_id(parsed.about, first)
+    return parsed
+
+
+def _resolved(
+    rules: Sequence[Rule], parsed: Sequence[tuple[Document, Parsed]], refused: list[RuleError]
+) -> Iterator[Correlation]:
+    keys = {rule.key: rule for rule in rules}
+    resolver = Resolver(Known.of(rules, [each for _, each in parsed]))
+    for document, each in parsed:
+        try:
+            if each.about.key in keys:  # a rule in a later file
+                raise _same_id(each.about, keys[each.about.key])
+            yield resolver.resolve(each)
+        except Refusal as error:
+            refused.append(_error(error.message, each.about.path, document.line(*error.path), error.code))
 
 
 def _changed(

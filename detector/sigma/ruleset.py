@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from detector.correlation.rule import Correlation
 from detector.errors import RuleError
 from detector.events import Event, LogSource
 from detector.sigma.engine import Engine, Matches
@@ -24,12 +25,14 @@ class RuleSet:
     """All rules of some sources; it never changes.
 
     refused: what could not be loaded, with the place; everything else runs.
+    correlations: what is asked of the rules' matches together.
     sha: 16 hexadecimal digits that name it: of the paths and texts of its sources and the placeholders' values.
     """
 
     rules: tuple[Rule, ...]
     refused: tuple[RuleError, ...]
     sha: str
+    correlations: tuple[Correlation, ...] = ()
     _plans: dict[tuple[LogSource, ...], Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
     _engine: list[Engine] = field(default_factory=list, init=False, repr=False, compare=False)
 

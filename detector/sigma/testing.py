@@ -93,13 +93,16 @@ def test_results(rules: RuleSet, parsers: Parsers, limits: Limits) -> Iterator[R
     """Test each rule of a set.
 
     A rule that cannot be loaded, has no test, or no sample of either kind, is a failure. Rules of one file share its
-    samples: a sample matches if one of them matches.
+    samples: a sample matches if one of them matches. Files with correlations have tests of their own
+    (`detector.correlation.testing`).
     """
     for error in rules.refused:
         yield Result(error.where.rpartition(":")[0], "", "", error.where, error.message)
     files: dict[str, list[Rule]] = {}
+    with_correlations = {each.about.path for each in rules.correlations}
     for rule in rules.rules:
-        files.setdefault(rule.path, []).append(rule)
+        if rule.path not in with_correlations:
+            files.setdefault(rule.path, []).append(rule)
     for path, its_rules in files.items():
         title = ", ".join(rule.title for rule in its_rules)
         try:
@@ -114,6 +117,12 @@ def test_results(rules: RuleSet, parsers: Parsers, limits: Limits) -> Iterator[R
 
 def read_test(rule_path: str, limits: Limits) -> RuleTest:
     """The test beside a rule file. Raises RuleError where there is none, or it is not one."""
+    path, document = read_document(rule_path, limits, "`match` and `no_match`")
+    return _test(document, path)
+
+
+def read_document(rule_path: str, limits: Limits, parts: str) -> tuple[Path, Document]:
+    """The document of the test beside a rule file; `parts`: what is in one. Raises RuleError."""
     path = Path(rule_path).with_suffix(".test.yml")
     try:
         text = path.read_bytes()
@@ -121,14 +130,14 @@ def read_test(rule_path: str, limits: Limits) -> RuleTest:
             raise RuleError("larger than limits.max_rule_file_bytes: split the rule", where=str(path))
         document = next(read_documents(text.decode()), None)
     except FileNotFoundError:
-        raise RuleError(f"has no test: write {path.name} with `match` and `no_match`", where=rule_path) from None
+        raise RuleError(f"has no test: write {path.name} with {parts}", where=rule_path) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RuleError(f"cannot be read as text: {error}", where=str(path)) from None
     except DocumentError as error:
         raise RuleError(error.message, where=f"{path}:{error.line}") from None
     if document is None or not isinstance(document.value, dict):
-        raise RuleError("a rule test is a mapping with `match` and `no_match`", where=str(path))
-    return _test(document, path)
+        raise RuleError(f"a rule test is a mapping with {parts}", where=str(path))
+    return path, document
 
 
 def parse_records(
@@ -160,13 +169,19 @@ def _test(document: Document, path: Path) -> RuleTest:
                 raise error("a record is a text, a mapping or a list", key, index)
             value = record.encode() if isinstance(record, str) else orjson.dumps(record)
             samples.append(Sample(f"{key} {index + 1}", value, key == "match", f"{path}:{document.line(key, index)}"))
-    format_name = content.get("format", AUTO)
-    logsource = content.get("logsource")
+    return RuleTest(*how_parsed(document, path), tuple(samples))
+
+
+def how_parsed(document: Document, path: Path) -> tuple[str, LogSource | None]:
+    """The format and log source that a test gives its records. Raises RuleError."""
+    format_name = document.value.get("format", AUTO)
+    logsource = document.value.get("logsource")
     if not isinstance(format_name, str):
-        raise error("`format` must be the name of a parser", "format")
+        raise RuleError("`format` must be the name of a parser", where=f"{path}:{document.line('format')}")
     if logsource is not None and not (isinstance(logsource, dict) and set(logsource) <= set(LogSource.__slots__)):
-        raise error("`logsource` is a mapping of category, product, service", "logsource")
-    return RuleTest(format_name, LogSource(**logsource) if logsource else None, tuple(samples))
+        where = f"{path}:{document.line('logsource')}"
+        raise RuleError("`logsource` is a mapping of category, product, service", where=where)
+    return format_name, LogSource(**logsource) if logsource else None
 
 
 def _judge(sample: Sample, parsed: Parsed, path: str, rules: RuleSet) -> str | None:

@@ -16,6 +16,7 @@ from kafka import TopicPartition
 
 from detector import metrics, telemetry
 from detector.config import Config
+from detector.correlation.signals import Signals, source_of
 from detector.errors import DeliveryError
 from detector.kafka.delivery import Delivery, Progress
 from detector.kafka.group import Change, Group
@@ -25,7 +26,7 @@ from detector.stream import memory
 from detector.stream.epoch import Epoch, Streamer
 from detector.stream.positions import Positions
 from detector.stream.worker import Row
-from detector.window import WindowResult
+from detector.window import Message, WindowResult
 
 log = structlog.get_logger()
 
@@ -43,13 +44,22 @@ class Driver:
     """One replica's reading and delivering. All methods are for the main thread, and none waits without a bound."""
 
     def __init__(
-        self, config: Config, *, reloader: Reloader, streamer: Streamer, group: Group, delivery: Delivery
+        self,
+        config: Config,
+        *,
+        reloader: Reloader,
+        streamer: Streamer,
+        group: Group,
+        delivery: Delivery,
+        signals: Signals | None = None,
     ) -> None:
+        """signals: what makes those of windows, where correlations run."""
         self._config = config
         self._reloader = reloader
         self._streamer = streamer
         self._group = group
         self._delivery = delivery
+        self._signals = signals
         self._positions = Positions()
         self._unplaced: set[TopicPartition] = set()  # ours, but it is not known yet where to begin
         self._waiting: deque[_Taken] = deque()  # not committed
@@ -88,6 +98,8 @@ class Driver:
             gone = change.revoked | change.lost
             self._positions.drop(gone)
             telemetry.forget(gone)
+            if self._signals is not None:
+                self._signals.forget([source_of(tp.topic, tp.partition) for tp in gone])
             self._unplaced = (self._unplaced - gone) | change.assigned
             metrics.assigned_partitions.set(len(self._positions.owned | self._unplaced))
 
@@ -184,9 +196,18 @@ class Driver:
             metrics.recovery.observe(time.monotonic() - self._epoch_end)
             self._epoch_end = None
         offsets = self._positions.accept(row.result)
-        if any(part.span.end > part.span.start for part in row.result.spans):
-            self._delivery.add(offsets, row.result.messages)
+        messages = row.result.messages + self._signals_of(row.result)
+        if messages or any(part.span.end > part.span.start for part in row.result.spans):
+            self._delivery.add(offsets, messages)
             self._waiting.append(_Taken(offsets, row.result, time.monotonic()))
+
+    def _signals_of(self, result: WindowResult) -> tuple[Message, ...]:
+        if self._signals is None:
+            return ()
+        messages = self._signals.of(result, time.time_ns() // 1_000)
+        metrics.correlation_truncated.inc(self._signals.dropped)
+        self._signals.dropped = 0
+        return messages
 
     def _note(self, progress: Progress) -> None:
         telemetry.acknowledged(progress.acknowledged)

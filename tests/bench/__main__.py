@@ -14,6 +14,7 @@ from typing import Any
 NAMES = (
     "accuracy",
     "backfill",
+    "correlation",
     "ingest",
     "latency",
     "parse",

@@ -19,8 +19,8 @@ class Topics:
     group: str
 
     @classmethod
-    def create(cls, bootstrap: str, partitions: int = 2) -> Topics:
-        """Make the topics of a run."""
+    def create(cls, bootstrap: str, partitions: int = 2, *, correlations: bool = False) -> Topics:
+        """Make the topics of a run, with those of correlations if asked."""
         from confluent_kafka.admin import AdminClient, NewTopic
 
         run = uuid.uuid4().hex[:8]
@@ -31,6 +31,11 @@ class Topics:
             NewTopic(topics.alerts, 2, 1, config=config),
             NewTopic(topics.dead_letters, 1, 1, config=config | {"max.message.bytes": str(16 << 20)}),
         ]
+        if correlations:
+            new += [
+                NewTopic(f"{topics.alerts}.signals", 3, 1, config=config | {"max.message.bytes": str(4 << 20)}),
+                NewTopic(f"{topics.alerts}.state", 3, 1, config=config | {"cleanup.policy": "compact"}),
+            ]
         admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
         for made in admin.create_topics(new, operation_timeout=10).values():
             made.result()

@@ -14,7 +14,8 @@ from detector.sigma.rule import Rule
 from detector.sigma.source import read_sources
 from tests.corpora import corpus
 
-_RULES = compile_rules(read_sources([builtin("sigma")], Limits()), limits=Limits()).rules
+_SET = compile_rules(read_sources([builtin("sigma"), builtin("correlations")], Limits()), limits=Limits())
+_RULES = (*_SET.rules, *(each.about for each in _SET.correlations))
 
 
 @pytest.fixture(scope="module")
@@ -69,5 +70,5 @@ class TestDocumentation:
         assert all(reference.startswith("https://") for reference in rule.references)
         assert rule.references
         assert rule.date
-        assert rule.fields
+        assert rule.fields or rule in {each.about for each in _SET.correlations}
         assert rule.falsepositives

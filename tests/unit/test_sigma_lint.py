@@ -74,7 +74,7 @@ class TestRules:
             ("title: x\nlogsource: {category: x}\ndetection:\n  s: xy\n", "4 S004"),
             ("title: x\nlogsource: {category: x}\ndetection:\n  s: {a|not: xy}\n  condition: s", "4 S005"),
             ("title: x\nlogsource: {category: x}\ndetection:\n  s: {a|expand: '%b%'}\n  condition: s", "4 S006"),
-            ("title: x\ncorrelation: {}", "2 S008"),
+            ("title: x\ncorrelation: {}", "2 S010"),
         ],
     )
     def test_refusals(self, text: str, finding: str) -> None:

@@ -122,7 +122,7 @@ class TestErrors:
             (HEAD + "related: [5]\ndetection:\n  s: {f: 1}\n  condition: s", 4, "related"),
             ("logsource: {category: a}\ndetection:\n  s: {f: 1}\n  condition: s", 1, "title"),
             (HEAD + "action: global", 4, "action"),
-            ("title: x\ncorrelation: {type: event_count}", 2, "correlation"),
+            ("title: x\ncorrelation: {type: event_count}", 2, "rules"),
             (HEAD + "detection: [1]", 4, "selections"),
             (HEAD + "detection:\n  s: {a.b.c.d.e.f.g.h.i.j.k.l.m.n: 1}\n  condition: s", 5, "dots"),
         ],

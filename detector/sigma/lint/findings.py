@@ -36,6 +36,7 @@ CHECKS: dict[str, Check] = {
     "S007": Check(_E, "The id is also that of another rule", "Give a copy an id of its own: alerts are known by it."),
     "S008": Check(_E, "A kind of document that does not run here", "Move it to a folder that is not loaded."),
     "S009": Check(_E, "A pipeline refuses the rule, or cannot change it", "Correct the pipeline, or the rule."),
+    "S010": Check(_E, "A correlation cannot be meant so", "docs/correlations.md says what each kind takes."),
     # What the rule says of itself.
     "S101": Check(_W, "No `id`", "Add a UUID of your own: without it, alerts get another id when the file is moved."),
     "S102": Check(_W, "No `level`", "Add one: without it the rule is `medium`."),

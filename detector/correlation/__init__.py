@@ -1,0 +1,1 @@
+"""Correlations: what no single event proves, counted, compared and ordered over events (`docs/correlations.md`)."""

@@ -166,6 +166,9 @@ class Correlator:
                         f"topic {tp.topic!r}: offset {position.offset} of partition {tp.partition} is beyond its end "
                         f"{position.end}: was it made anew? Delete the group {self._config.kafka.group_id!r}"
                     )
+                if position.skipped:
+                    metrics.correlation_gaps.inc()
+                    log.error("retention deleted signals before they were read", partition=tp.partition)
                 state = states[tp.partition]
                 starts[tp.partition] = Start(position.offset, begins[tp], begins[state], ends[state])
                 self._committed[tp] = position.offset

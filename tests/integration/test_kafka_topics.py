@@ -9,13 +9,20 @@ from kafka import KafkaAdminClient
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ConfigResource, ConfigResourceType, ResourcePattern
 from kafka.admin import ResourceType as AclResource
 
-from detector.config import Config, Output
+from detector.config import Config, Correlation, Output
 from detector.config import Delivery as Mode
 from detector.errors import KafkaSetupError, UnavailableError
 from detector.kafka.delivery import make_delivery
 from detector.kafka.group import Group
 from detector.kafka.local import LocalKafka, free_port
-from detector.kafka.topics import DEAD_LETTER_MAX_BYTES, DEFAULT_MAX_MESSAGE_BYTES, check_topics, create_topics
+from detector.kafka.topics import (
+    DEAD_LETTER_MAX_BYTES,
+    DEFAULT_MAX_MESSAGE_BYTES,
+    SIGNALS_MAX_BYTES,
+    SIGNALS_PARTITIONS,
+    check_topics,
+    create_topics,
+)
 from tests.conftest import Broker
 from tests.kafka_world import World, wait_until
 
@@ -60,6 +67,26 @@ class TestCreate:
         assert (alerts["cleanup.policy"], alerts["retention.ms"]) == ("delete", str(30 * 86_400_000))
         assert found.max_message_bytes[world.alerts] == DEFAULT_MAX_MESSAGE_BYTES
         assert int(letters["max.message.bytes"]) == DEAD_LETTER_MAX_BYTES
+
+    def test_correlations(self, kafka: Broker, admin: KafkaAdminClient) -> None:
+        """With correlations there are two topics more, of as many partitions: what has more or fewer is refused."""
+        world = World.make(kafka.bootstrap)
+        config = world.config().model_copy(update={"correlation": Correlation(enabled=True)})
+        signals, state = config.output.signals_topic, config.output.state_topic
+        with pytest.raises(KafkaSetupError, match=r"\.signals.*create-topics"):
+            check_topics(config)
+
+        assert create_topics(config, partitions=1, replication_factor=1).made == (signals, state)
+        found = check_topics(config)
+        made = settings(admin, state)
+        admin.create_partitions({state: SIGNALS_PARTITIONS + 1})
+        wait_until(lambda: len(admin.describe_topics([state])[0]["partitions"]) > SIGNALS_PARTITIONS)
+
+        assert (found.partitions[signals], found.partitions[state]) == (SIGNALS_PARTITIONS, SIGNALS_PARTITIONS)
+        assert found.max_message_bytes[signals] == SIGNALS_MAX_BYTES
+        assert made["cleanup.policy"] == "compact"
+        with pytest.raises(KafkaSetupError, match="must have as many"):
+            check_topics(config)
 
     def test_again(self, kafka: Broker) -> None:
         """A second time nothing is made, and nothing is wrong with what is there."""

@@ -21,6 +21,7 @@ from pathlib import Path
 import structlog
 
 from detector.config import Limits
+from detector.correlation.rule import Correlation
 from detector.errors import RuleError
 from detector.sigma import loading
 from detector.sigma.engine import Engine
@@ -37,7 +38,14 @@ _WORTH_S = 1.0
 """What compiling takes at least for its result to be kept."""
 _SHA_BYTES = 32
 
-_Kept = tuple[tuple[Rule, ...], list[tuple[str, str, str]], str, Engine, dict[bytes, tuple[Rule, ...]]]
+_Kept = tuple[
+    tuple[Rule, ...],
+    list[tuple[str, str, str]],
+    str,
+    tuple[Correlation, ...],
+    Engine,
+    dict[bytes, tuple[Rule, ...]],
+]
 
 log = structlog.get_logger()
 
@@ -90,16 +98,16 @@ def _read(path: Path) -> RuleSet | None:
     except Exception as error:  # noqa: BLE001 -- whatever is there, the rules can be compiled
         log.warning("kept rules cannot be used, they are compiled again", path=str(path), error=str(error))
         return None
-    rules, refused, sha, engine, files = kept
+    rules, refused, sha, correlations, engine, files = kept
     loading.remember(files)
     engine.remember()
     errors = tuple(RuleError(message, where=where, code=code) for message, where, code in refused)
-    return RuleSet.with_engine(rules, errors, sha, engine)
+    return RuleSet.with_engine(rules, errors, sha, correlations, engine)
 
 
 def _write(path: Path, rules: RuleSet) -> None:
     refused = [(error.message, error.where, error.code) for error in rules.refused]
-    kept: _Kept = (rules.rules, refused, rules.sha, rules.engine, loading.remembered())
+    kept: _Kept = (rules.rules, refused, rules.sha, rules.correlations, rules.engine, loading.remembered())
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(path.parent):
@@ -129,7 +137,7 @@ def _code_sha() -> str:
     for package in ("pysigma", "numpy", "google-re2"):
         sha.update(version(package).encode())
     root = Path(__file__).parents[1]
-    for file in sorted((root / "sigma").rglob("*.py")):
+    for file in sorted([*(root / "sigma").rglob("*.py"), *(root / "correlation").rglob("*.py")]):
         sha.update(file.read_bytes())
     for name in ("config.py", "events.py", "documents.py"):
         sha.update((root / name).read_bytes())

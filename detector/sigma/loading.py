@@ -55,7 +55,7 @@ def compile_rules(
                 rules.update((rule.key, rule) for rule in before)
                 plain[key] = before
                 continue
-            problems, first = len(refused) + len(filters), len(rules)
+            others, first = len(refused) + len(filters) + len(parsed), len(rules)
             for document in documents_of(source, limits, refused):
                 try:
                     if _is_correlation(document):
@@ -69,7 +69,7 @@ def compile_rules(
                 except Exception as error:  # noqa: BLE001 -- pySigma on hostile input: it costs one document, no more
                     message = f"cannot be loaded ({type(error).__name__}: {error})"
                     refused.append(_error(message, source.path, document.line()))
-            if changes is None and problems == len(refused) + len(filters):
+            if changes is None and others == len(refused) + len(filters) + len(parsed):
                 plain[key] = tuple(islice(rules.values(), first, None))
         if changes is None:
             remember(plain)

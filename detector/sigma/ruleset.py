@@ -37,9 +37,16 @@ class RuleSet:
     _engine: list[Engine] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
-    def with_engine(cls, rules: tuple[Rule, ...], refused: tuple[RuleError, ...], sha: str, engine: Engine) -> RuleSet:
+    def with_engine(
+        cls,
+        rules: tuple[Rule, ...],
+        refused: tuple[RuleError, ...],
+        sha: str,
+        correlations: tuple[Correlation, ...],
+        engine: Engine,
+    ) -> RuleSet:
         """A rule set whose engine has been made before."""
-        made = cls(rules, refused, sha)
+        made = cls(rules, refused, sha, correlations)
         made._engine.append(engine)
         return made
 

@@ -54,6 +54,22 @@ class TestPreparedRules:
         assert matching(again) == ["0.yml", "1.yml", "2.yml"]
         assert again.rules[0].matches((EventView(EVENT, EVENT.bindings[0]),))
 
+    def test_correlations(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Correlations are kept, too, and are there again where only another file changed."""
+        counted = RuleSource(
+            "c.yml",
+            rule_text({"s": {"f": "x"}}, name="base")
+            + b"\n---\ntitle: C\ncorrelation: {type: event_count, rules: [base], timespan: 1m, condition: {gte: 3}}",
+        )
+        first = prepared_rules((*SOURCES, counted), limits=LIMITS, folder=tmp_path)
+        changed = compile_rules((source(0, "pin"), counted), limits=LIMITS)
+        monkeypatch.setattr(cache, "compile_rules", None)
+
+        again = prepared_rules((*SOURCES, counted), limits=LIMITS, folder=tmp_path)
+
+        assert len(first.correlations) == 1
+        assert first.correlations == changed.correlations == again.correlations
+
     @pytest.mark.parametrize("damage", [b"", b"x" * 10, None])
     def test_damaged(self, tmp_path: Path, damage: bytes | None) -> None:
         """A file that is empty, another or changed in a byte is made anew, without an error."""

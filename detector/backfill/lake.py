@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from detector.backfill.atomic import replaced
+from detector.config import Limits
 from detector.events import Event, JsonValue
+from detector.parsing.columns import TIME, LineColumns
 from detector.parsing.definition import Alternative
 from detector.parsing.registry import Parsers
 
@@ -98,6 +100,58 @@ def table(events: Sequence[Event], records: pa.RecordBatch, path: str, columns: 
         arrays[OTHER] = _other({name: found[name] for name in sorted(unknown)}, len(events))
     arrays |= own
     return pa.table([arrays.get(field.name, pa.nulls(len(events), field.type)) for field in columns], schema=columns)
+
+
+class Reader:
+    """Makes rows of records of one format (or `auto`): of lines that kernels read in columns, of others by events."""
+
+    def __init__(self, parsers: Parsers, form: str, limits: Limits) -> None:
+        self._parsers = parsers
+        self._form = form
+        self._limits = limits
+        self._schema = schema(parsers)
+        own = {field.name for field in _OWN}
+        given = [field for field in self._schema if field.name not in own]
+        names = [TIME, *(field.name for field in given)]
+        integers = [field.name for field in given if field.type == pa.int64()]
+        self._columns = LineColumns(parsers, form, names, integers, limits)
+
+    def table(self, records: pa.RecordBatch, path: str) -> pa.Table:
+        """The events of records, as rows of the lake. path: of their file."""
+        found, others = self._columns.lines(records)
+        parts = []
+        for form, rows, columns in found:
+            # What a flag would tell (no time, a leap second) is told by an event only.
+            values = records.column("value").take(pa.array(rows))
+            told = pc.or_(pc.is_null(columns.column(TIME)), pc.match_substring(values, ":60"))
+            others = np.concatenate((others, rows[told.to_numpy(zero_copy_only=False)]))
+            plain = pc.invert(told)
+            kept = rows[plain.to_numpy(zero_copy_only=False)]
+            if len(kept):
+                parts.append(self._lines(form, records.take(pa.array(kept)), columns.filter(plain), path))
+        if len(others):
+            rest = records.take(pa.array(np.sort(others)))
+            events = self._parsers.parse(rest, format=self._form, logsource=None, limits=self._limits).events
+            parts.append(table(events, rest, path, self._schema))
+        return pa.concat_tables(parts) if parts else self._schema.empty_table()
+
+    def _lines(self, form: str, records: pa.RecordBatch, columns: pa.RecordBatch, path: str) -> pa.Table:
+        count = records.num_rows
+        no_flags = pa.ListArray.from_arrays(pa.array(np.zeros(count + 1, np.int32)), pa.array([], pa.string()))
+        own = {
+            "event.original": records.column("value"),
+            "event.format": pa.repeat(form, count),
+            "event.flags": no_flags,
+            "event.ordinal": pa.array(np.zeros(count, np.int32)),
+            "log.file.path": pa.repeat(path, count),
+            "log.offset": records.column("offset"),
+            OTHER: pa.nulls(count, pa.string()),
+        }
+        arrays = [
+            own[field.name] if field.name in own else columns.column(field.name).cast(field.type)
+            for field in self._schema
+        ]
+        return pa.table(arrays, schema=self._schema)
 
 
 def write(rows: pa.Table, folder: Path, source: str, name: str) -> int:

@@ -156,8 +156,10 @@ def _windows(batch: pa.RecordBatch, job: Job) -> Iterator[pa.RecordBatch]:
 
 def _events(pipeline: Pipeline, file: File, part: pa.RecordBatch, job: Job, outcome: Outcome) -> pa.Table:
     started = time.perf_counter()
-    parsed = pipeline.parsers.parse(part, format=file.format, logsource=None, limits=job.limits)
-    rows = lake.table(parsed.events, part, file.name, lake.schema(pipeline.parsers))
+    reader = _readers.get((job.spec_sha, file.format))
+    if reader is None:
+        reader = _readers[job.spec_sha, file.format] = lake.Reader(pipeline.parsers, file.format, job.limits)
+    rows = reader.table(part, file.name)
     outcome.seconds["lake"] = outcome.seconds.get("lake", 0.0) + time.perf_counter() - started
     return rows
 
@@ -170,11 +172,13 @@ def _pipeline(job: Job) -> Pipeline:
         engine_kernels.warm()
         spec: Spec = ray.get(job.spec)
         _pipelines.clear()
+        _readers.clear()
         found = _pipelines[job.spec_sha] = Pipeline(spec)
     return found
 
 
 _pipelines: dict[str, Pipeline] = {}
+_readers: dict[tuple[str, str], lake.Reader] = {}
 
 
 def _row(piece: Piece, chunk: Chunk) -> pa.Table:

@@ -70,6 +70,17 @@ class LineColumns:
         both = pa.concat_batches([self._of_lines(records, slots, lines, kinds[lines]), events])
         return both.take(pa.array(np.argsort(np.concatenate([lines, rows]), kind="stable")))
 
+    def lines(self, records: pa.RecordBatch) -> tuple[list[tuple[str, np.ndarray, pa.RecordBatch]], np.ndarray]:
+        """Of the lines that kernels read, by format: name, rows, columns; and the rows of all others."""
+        slots, kinds = self._lane.read(records)
+        found = []
+        for number in np.unique(kinds[kinds >= 0]).tolist():
+            rows = np.flatnonzero(kinds == number)
+            found.append(
+                (self._lane.kinds[number].parser.name, rows, self._of_lines(records, slots, rows, kinds[rows]))
+            )
+        return found, np.flatnonzero(kinds < 0)
+
     def _of_lines(self, records: pa.RecordBatch, slots: Slots, rows: np.ndarray, kinds: np.ndarray) -> pa.RecordBatch:
         """The columns of some rows. kinds: of each."""
         columns = []

@@ -17,6 +17,7 @@ from detector.backfill.progress import describe, report
 from detector.backfill.run import Request, Summary
 from detector.backfill.state import State
 from detector.backfill.worker import Outcome
+from detector.cli.options import reference_ms
 from detector.config import Limits
 from detector.errors import ConfigError
 from detector.events import Event
@@ -36,6 +37,7 @@ LETTER = dead_letter(
     value=b"\xff\x00",
     headers=(),
 )
+LEAP = b'192.0.2.1 - - [31/Dec/2016:23:59:60 +0000] "GET / HTTP/1.1" 200 1 "-" "x"'
 FILE = File("/logs/a.log", "/logs/a.log", None, "auto", 100, 7)
 
 
@@ -98,6 +100,33 @@ class TestLake:
         assert rows["event.other"].to_pylist() == ['{"custom":[1]}', None]
         assert rows["log.offset"].to_pylist() == [0, 5]
         assert [each.timestamp() for each in rows["@timestamp"].to_pylist()] == [0.0, 1.0]
+
+    def test_columns_as_events(self) -> None:
+        """Lines that kernels read give the rows that their events give, flags included, for any format."""
+        limits = Limits()
+        parsers = compile_parsers(read_sources(), limits=limits)
+        samples = [
+            (definition.name, sample.record.encode(), sample.reference)
+            for definition in parsers.definitions.values()
+            for sample in definition.samples
+            if isinstance(sample.record, str)
+        ]
+        samples.append(("apache_combined", LEAP, "2016-12-31T23:59:00Z"))
+        for form in ("auto", *sorted({name for name, _, _ in samples})):
+            values = [(value, reference) for name, value, reference in samples if form in ("auto", name)]
+            rows = [
+                {"span": 0, "offset": row, "timestamp": reference_ms(reference), "value": value}
+                for row, (value, reference) in enumerate(values)
+            ]
+            records = pa.RecordBatch.from_pylist(rows, schema=RECORDS)
+            events = parsers.parse(records, format=form, logsource=None, limits=limits).events
+            order = [("log.offset", "ascending"), ("event.ordinal", "ascending")]
+            expected = lake.table(events, records, "/a", lake.schema(parsers)).sort_by(order)
+            found = lake.Reader(parsers, form, limits).table(records, "/a").sort_by(order)
+
+            assert found.num_rows == len(events)
+            for name in found.column_names:
+                assert found[name].to_pylist() == expected[name].to_pylist(), (form, name)
 
     def test_days(self, tmp_path: Path) -> None:
         """Events of two days are in two folders, named as engines that know Hive's layout read them."""

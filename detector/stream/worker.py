@@ -125,6 +125,13 @@ def unpack(table: pa.Table) -> list[Row]:
     return [pickle.loads(value) for value in table["done"].to_pylist()]  # noqa: S301 -- our own workers wrote it
 
 
+def warm_kernels() -> None:
+    """Compile all kernels: else the first window would wait for them, longer than a reader may be silent."""
+    kafka_kernels.warm()
+    parsing_kernels.warm()
+    engine_kernels.warm()
+
+
 def pipeline(sha: str, tickets: Any) -> Pipeline:
     """The pipeline of that spec, compiled once in this process."""
     return _pipelines.get(sha, lambda: Pipeline(ray.get(tickets.spec.remote(sha))))
@@ -144,10 +151,7 @@ class _Pipelines:
             with self._compiling:
                 found = self._known.get(sha)
                 if found is None:
-                    # Or the first window would wait for the kernels, longer than a reader may be silent.
-                    kafka_kernels.warm()
-                    parsing_kernels.warm()
-                    engine_kernels.warm()
+                    warm_kernels()
                     found = self._known[sha] = compile_it()
         return found
 

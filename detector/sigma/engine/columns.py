@@ -50,7 +50,9 @@ def gather(rows: Sequence[Row], fields: Sequence[str], columns: Sequence[tuple[i
     """
     compared = {field for field, _ in columns}
     found = [_field(rows, name, compared=field in compared) for field, name in enumerate(fields)]
-    presence = np.frombuffer(b"".join(each.presence for each in found), np.uint8).reshape(len(fields), len(rows))
+    # A bytearray, for numba compiles a kernel anew for an array that cannot be written to, and slots' arrays can.
+    presence = np.frombuffer(bytearray().join(each.presence for each in found), np.uint8)
+    presence = presence.reshape(len(fields), len(rows))
     ends = np.zeros((len(columns), len(rows) + 1), np.int64)
     first = np.zeros(len(columns) + 1, np.int64)
     cells: list[np.ndarray] = []

@@ -7,7 +7,12 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import hypothesis
 import pytest
+
+# A machine that is busy with something else is no fault of what is tested.
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ def steps_of(formats: Iterable[str]) -> tuple[Ints, Ints] | None:
             at = 0
             while at < len(form):
                 if form[at] == "%":
+                    if form[at + 1] not in _STEPS:
+                        return None
                     steps.append((_STEPS[form[at + 1]], 0))
                     at += 2
                 else:
@@ -195,13 +197,12 @@ def _read(  # noqa: PLR0917, PLR0912, C901 -- a case for each step
             found[_YEAR] = year + (1900 if year >= 69 else 2000)
         elif kind == MONTH:
             found[_MONTH], at = _number(data, at, end, 1, 2)
-        elif kind in (DAY, PADDED_DAY):
-            if kind == PADDED_DAY and at < end and data[np.uint64(at)] == 32:
+        elif kind in (DAY, PADDED_DAY, HOUR):
+            if kind != DAY and at < end and data[np.uint64(at)] == 32:
                 at += 1
-            found[_DAY], at = _number(data, at, end, 1, 2)
+            found[_HOUR if kind == HOUR else _DAY], at = _number(data, at, end, 1, 2)
         else:
-            value, at = _number(data, at, end, 2, 2)
-            found[_HOUR if kind == HOUR else _MINUTE if kind == MINUTE else _SECOND] = value
+            found[_MINUTE if kind == MINUTE else _SECOND], at = _number(data, at, end, 2, 2)
         if at < 0:
             return False
     return at == end

@@ -78,7 +78,8 @@ TIMES = st.sampled_from(
         "17/May/2024:10:05:03 +0200", "29/feb/2023:10:05:03 Z", "29/FEB/2024:23:59:60 -0730", "2024-05-17T10:05:03Z",
         "2024-05-17 10:05:03,1234567 +02:00", "2024-05-17t10:05:03.5", "May 17 10:05:03", "Feb 29 10:05:03",
         "May  7 10:05:03.25", "May 17 2023 10:05:03", "0000-05-17T10:05:03Z", "9999-12-31T23:59:59-23:59",
-        "31/Apr/2024:10:05:03 UTC", "1/Jan/0001:00:00:00 +23", "", "2024-05-17 10:05:03,9", "Dec 31 23:59:59",
+        "31/Apr/2024:10:05:03 UTC", "May 17 0:05:03", "May 17 2023  9:05:03",
+        "1/Jan/0001:00:00:00 +23", "", "2024-05-17 10:05:03,9", "Dec 31 23:59:59",
     ]
 )  # fmt: skip
 
@@ -121,8 +122,9 @@ class TestTimes:
                 assert instant is None or instant.leap
 
     def test_left_to_the_plain_one(self) -> None:
-        """Of Unix times the kernel knows nothing."""
+        """Of Unix times and the two halves of a day the kernel knows nothing."""
         assert time_kernels.steps_of(("rfc3339", "epoch")) is None
+        assert time_kernels.steps_of(("%a %b %d %I:%M:%S %p %Y",)) is None
 
 
 class TestAddresses:

@@ -69,7 +69,7 @@ def worker(scene: Scene, *, short: bool) -> Result:
         time.sleep(scene.choose.uniform(1.0, 3.0))
     for _ in range(1 if short else 5):
         scene.struck()
-        node = [process for process in service.processes() if "raylet" in process.name()]
+        node = service.node()
         assert node, "there was no raylet to kill"
         kill(node)
         scene.count("raylet")

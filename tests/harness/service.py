@@ -111,13 +111,13 @@ class ServiceProcess:
 
     def workers(self) -> list[psutil.Process]:
         """Ray's workers: readers, spare ones, actors. Not the agents of its node, with which the node dies."""
-        return self._titled(lambda title: title.startswith("ray::") and not title.endswith("Agent"))
+        return self._called(lambda program: program.startswith("ray::") and not program.endswith("Agent"))
 
-    def agents(self) -> list[psutil.Process]:
-        """The agents of Ray's node that have given themselves their names, which takes them a while."""
-        return self._titled(lambda title: title.startswith("ray::") and title.endswith("Agent"))
+    def node(self) -> list[psutil.Process]:
+        """The process that is Ray's node."""
+        return self._called(lambda program: program.endswith("/raylet"))
 
-    def _titled(self, wanted: Callable[[str], bool]) -> list[psutil.Process]:
+    def _called(self, wanted: Callable[[str], bool]) -> list[psutil.Process]:
         found = []
         for process in self.processes():
             try:

@@ -213,13 +213,13 @@ class TestLife:
         try:
             service.start()
             service.wait_ready()
-            named = wait(lambda: bool(service.agents()), 60)
-            kill(service.agents())
+            nodes = service.node()
+            kill(nodes)
             ended = wait(lambda: not service.alive(), 60)
         finally:
             service.close()
 
-        assert named
+        assert len(nodes) == 1
         assert ended
         assert service.process is not None
         assert service.process.returncode != 0

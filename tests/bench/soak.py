@@ -20,7 +20,7 @@ EPOCHS = 40
 SETTLE = 10
 """The first epochs do not count: caches fill."""
 WINDOWS = 10_000
-SHORT_EPOCHS, SHORT_WINDOWS = 16, 1_000
+SHORT_EPOCHS, SHORT_WINDOWS = 12, 500
 _EDGE = 5
 """Samples at either end whose medians are compared."""
 

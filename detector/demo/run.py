@@ -209,8 +209,8 @@ def _clients(stack: ExitStack, config: Config) -> tuple[Any, Any]:
 def _traffic(stage: _Stage, traffic: Traffic, options: Options, child: Child) -> bool:
     """Let traffic flow as long as asked for; whether Ctrl-C ended it."""
     began = time.monotonic()
-    traffic.start()
     try:
+        traffic.start()
         while not traffic.over:
             child.check()
             stage.check()

@@ -222,10 +222,6 @@ def _summary(totals: Totals) -> pa.Table:
     return pa.Table.from_pylist(rows, schema)
 
 
-def _risk(count: int, medium: int, high: int) -> str:
-    return "high" if count >= high else "medium" if count >= medium else "low"
-
-
 def _failing(addresses: pa.Table, failures: int) -> pa.Table:
     """Addresses with more failures than that, those with the most first."""
     found = addresses.filter(pc.greater(addresses["failed"], failures))

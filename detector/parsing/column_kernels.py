@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.parsing.direct.simd import BLOCK, copy_block
-from detector.parsing.tokenizer.kernels import Bytes, Ints, Longs, compiled
+from detector.parsing.jit import Bytes, Ints, Longs, compiled
+from detector.parsing.simd import BLOCK, copy_block
 
 
 @compiled

@@ -15,9 +15,9 @@ from detector.events import LogSource
 from detector.parsing import column_kernels, time_kernels
 from detector.parsing.direct.line_format import LineFormat
 from detector.parsing.direct.line_lane import LineLane
-from detector.parsing.direct.simd import BLOCK
 from detector.parsing.direct.slots import ABSENT_SIZE, Slots
 from detector.parsing.registry import Parsers
+from detector.parsing.simd import BLOCK
 from detector.parsing.timestamps import MAX_AHEAD_US, MAX_BEHIND_US, TimeParser, plausible
 from detector.sigma.fields import RAW
 from detector.sigma.values import text_of

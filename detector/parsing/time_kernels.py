@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.parsing.tokenizer.kernels import Bytes, Ints, Longs, compiled
+from detector.parsing.jit import Bytes, Ints, Longs, compiled
 
 (
     LITERAL, SPACE, YEAR4, YEAR2, MONTH, MONTH_NAME, DAY, PADDED_DAY, HOUR, MINUTE, SECOND, FRACTION, ZONE, RFC3339,

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.config import Config, Level, Limits
-from detector.parsing.direct import kernels
+from detector.parsing.direct import kernels, value_kernels
 from detector.parsing.warm import warm as warm_parsing
 from detector.pipeline import Pipeline
 from detector.reload import load
@@ -222,7 +222,7 @@ class TestWarm:
         """After that, reading records compiles none any more."""
         warm_parsing()
         warm_engine()
-        compiled = [kernel for each in (kernels, slot_kernels) for kernel in vars(each).values()]
+        compiled = [kernel for each in (kernels, value_kernels, slot_kernels) for kernel in vars(each).values()]
         before = {kernel: len(kernel.signatures) for kernel in compiled if hasattr(kernel, "signatures")}
 
         both(pipeline, FLAT)

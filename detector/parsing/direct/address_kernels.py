@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.parsing.tokenizer.kernels import Bytes, Longs, compiled
+from detector.parsing.jit import Bytes, Longs, compiled
 
 _GROUPS = 8
 _LONGEST = 39

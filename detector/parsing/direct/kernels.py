@@ -2,210 +2,24 @@
 
 A record is read in one pass into slots, one for each value that is no container, in the order of the text; and into a
 shape, the number of its sequence of keys and kinds of values. Shapes grow as a trie: an edge is a key with a kind.
-What RFC 8259 does not allow, and what is rare and hard (numbers with exponents or more than 18 digits), has no shape.
-
-Indexes stay inside: a record ends before `end`, behind which the buffer goes on for a block (`simd.padded`), and each
-step that could lead beyond is followed by a comparison with `end`.
+What `value_kernels` refuses has no shape, nor has what is nested deeper than MAX_DEPTH.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
-from detector.parsing.direct.simd import BLOCK, lowest, special, word
-from detector.parsing.direct.slots import ESCAPED, NULL_SIZE, UNICODE
-
-Bytes = npt.NDArray[np.uint8]
-Ints = npt.NDArray[np.int32]
-Longs = npt.NDArray[np.int64]
-
-STRING, INTEGER, NUMBER, BOOL, NULL, OBJECT, ARRAY, END = range(8)
-"""Kinds of values; END closes a container. An INTEGER is a number that is written as its text compares, also 1.5."""
-
+from detector.parsing.direct.text_kernels import same_bytes, text_hash
+from detector.parsing.direct.value_kernels import ARRAY, END, OBJECT, space, string, value
+from detector.parsing.jit import Bytes, Ints, Longs, compiled, inlined
+from detector.parsing.simd import BLOCK
 
 EDGES, NODES, KEY_BYTES, SHAPES = range(4)
 """Places in the trie's counts."""
 
-_TRUE, _FALS, _NULL = (np.uint64(int.from_bytes(name, "little")) for name in (b"true", b"fals", b"null"))
-
 MAX_DEPTH = 32
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_MAX_DIGITS = 18
-_MAX_EXACT = 15
-"""Digits up to which a decimal number is its own shortest form."""
-
-
-def compiled(function: Any) -> Any:
-    """The kernel in machine code, which is kept on disk where there is a place for it."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # no folder to cache in: NUMBA_CACHE_DIR, beside this file, or below HOME
-        return numba.njit(nogil=True)(function)
-
-
-def inlined(function: Any) -> Any:
-    """The same as a part of what calls it: each array that is handed over takes seven words."""
-    return numba.njit(inline="always")(function)
-
-
-@compiled
-def _hex(data: Bytes, at: int) -> Any:
-    """The number that four hexadecimal digits are, -1 if they are none."""
-    code: Any = 0
-    for place in range(at, at + 4):
-        byte = np.int64(data[np.uint64(place)])
-        if 48 <= byte <= 57:
-            digit = byte - 48
-        elif 97 <= (byte | 32) <= 102:
-            digit = (byte | 32) - 87
-        else:
-            return -1
-        code = code * 16 + digit
-    return code
-
-
-@compiled
-def _utf8(data: Bytes, at: int) -> Any:
-    """Bytes of the UTF-8 sequence of a character that is not ASCII, 0 if it is malformed (RFC 3629)."""
-    first = np.int64(data[np.uint64(at)])
-    second = np.int64(data[np.uint64(at + 1)])
-    if first < 0xC2 or first > 0xF4 or second & 0xC0 != 0x80:
-        return 0
-    if first < 0xE0:
-        return 2
-    if np.int64(data[np.uint64(at + 2)]) & 0xC0 != 0x80:
-        return 0
-    if first < 0xF0:
-        return 0 if (first == 0xE0 and second < 0xA0) or (first == 0xED and second >= 0xA0) else 3
-    if np.int64(data[np.uint64(at + 3)]) & 0xC0 != 0x80:
-        return 0
-    return 0 if (first == 0xF0 and second < 0x90) or (first == 0xF4 and second >= 0x90) else 4
-
-
-@compiled
-def _escape(data: Bytes, at: int, end: int) -> tuple[int, int]:
-    """Where the escape that begins at `at` ends, -1 if it is malformed or half a pair of surrogates; and its flags."""
-    byte = data[np.uint64(at + 1)]
-    if byte in (92, 34, 47, 98, 102, 110, 114, 116):
-        return at + 2, ESCAPED
-    if byte != 117:
-        return -1, 0
-    code = _hex(data, at + 2)
-    at += 6
-    if code < 0xD800 or code > 0xDFFF:
-        return at if code >= 0 else -1, ESCAPED | UNICODE if code >= 128 else ESCAPED
-    low = _hex(data, at + 2)
-    pair = at + 6 <= end and data[np.uint64(at)] == 92 and data[np.uint64(at + 1)] == 117
-    if code > 0xDBFF or not pair or low < 0xDC00 or low > 0xDFFF:
-        return -1, 0
-    return at + 6, ESCAPED | UNICODE
-
-
-@compiled
-def string(data: Bytes, at: int, end: int) -> tuple[int, int]:
-    """Where the string that begins at `at` (behind its quote) is closed, -1 if it is malformed; and its flags."""
-    flags = 0
-    base = at
-    bits = special(data, base)
-    while True:
-        while bits == 0:
-            base += BLOCK
-            if base >= end:
-                return -1, 0
-            bits = special(data, base)
-        at = base + lowest(bits)
-        byte = data[np.uint64(at)]
-        if at >= end or byte < 32:
-            return -1, 0
-        if byte == 34:
-            return at, flags
-        if byte == 92:
-            at, found = _escape(data, at, end)
-            flags |= found
-        else:
-            flags |= UNICODE
-            size = _utf8(data, at)
-            at = at + size if size else -1
-        if at < 0 or at >= end:
-            return -1, 0
-        if at - base >= BLOCK:
-            base = at
-            bits = special(data, base)
-        else:
-            bits &= np.uint64(0xFFFFFFFFFFFFFFFF) << np.uint64(at - base)
-
-
-@inlined
-def _number(data: Bytes, at: int, end: int) -> tuple[int, int]:
-    """Where a number ends, -1 if it is malformed or one of those that are rare and hard; and its kind."""
-    negative = data[np.uint64(at)] == 45
-    if negative:
-        at += 1
-    begin = at
-    while 48 <= data[np.uint64(at)] <= 57:
-        at += 1
-        if at >= end:
-            return -1, 0
-    digits = at - begin
-    zero = data[np.uint64(begin)] == 48
-    if digits == 0 or digits > _MAX_DIGITS or (zero and digits > 1):
-        return -1, 0
-    kind = NUMBER if zero and negative else INTEGER
-    if data[np.uint64(at)] == 46:
-        at += 1
-        fraction = at
-        while 48 <= data[np.uint64(at)] <= 57:
-            at += 1
-            if at >= end:
-                return -1, 0
-        if at == fraction:
-            return -1, 0
-        short = digits + at - fraction <= _MAX_EXACT and data[np.uint64(at - 1)] != 48
-        kind = INTEGER if short and (not zero or data[np.uint64(fraction)] != 48) else NUMBER
-    if data[np.uint64(at)] | 32 == 101:
-        return -1, 0
-    return at, kind
-
-
-@inlined
-def _space(data: Bytes, at: int) -> Any:
-    """The first place that holds no white space; the buffer ends with zeros."""
-    while data[np.uint64(at)] in (32, 10, 13, 9):
-        at += 1
-    return at
-
-
-@compiled
-def same_bytes(data: Bytes, at: int, other: Bytes, start: int, size: int) -> Any:
-    """Whether two texts of the same size are equal, eight bytes at a time."""
-    while size >= 8:
-        if word(data, at) != word(other, start):
-            return False
-        at += 8
-        start += 8
-        size -= 8
-    if size == 0:
-        return True
-    return (word(data, at) ^ word(other, start)) << np.uint64(64 - 8 * size) == 0
-
-
-@compiled
-def text_hash(data: Bytes, at: int, size: int) -> Any:
-    """Of a text, eight bytes at a time: 31 bits."""
-    found = np.uint64(size) * _MIX
-    while size > 0:
-        part = word(data, at)
-        if size < 8:
-            part = part << np.uint64(64 - 8 * size)
-        found = (found ^ part) * _MIX
-        found ^= found >> np.uint64(29)
-        at += 8
-        size -= 8
-    return np.int64(found >> np.uint64(33))
 
 
 @inlined
@@ -262,45 +76,16 @@ def _key(data: Bytes, at: int, end: int, keys: Bytes, edges: Ints, edge: int) ->
         behind = key + size
         fits = behind + 1 < end and data[np.uint64(behind)] == 34 and data[np.uint64(behind + 1)] == 58
         if fits and same_bytes(data, key, keys, np.int64(edges[np.uint64(edge), 1]), size):
-            return size, _space(data, behind + 2)
+            return size, space(data, behind + 2)
     behind, _ = string(data, key, end)
     if behind < 0:
         return 0, -1
     at = behind + 1
     if data[np.uint64(at)] != 58:
-        at = _space(data, at)
+        at = space(data, at)
         if at >= end or data[np.uint64(at)] != 58:
             return 0, -1
-    return behind - key, _space(data, at + 1)
-
-
-@inlined
-def _value(  # noqa: PLR0917
-    data: Bytes, at: int, end: int, slot: int, starts: Ints, sizes: Ints, flags: Bytes
-) -> tuple[int, int]:
-    """Where a value that is no container ends, -1 if it is malformed; and its kind. Fills its slot."""
-    where = np.uint64(slot)
-    starts[where] = at
-    flags[where] = 0
-    first_four = word(data, at) & np.uint64(0xFFFFFFFF)
-    if data[np.uint64(at)] == 34:
-        starts[where] = at + 1
-        behind, found = string(data, at + 1, end)
-        sizes[where] = behind - at - 1
-        flags[where] = found
-        return behind + 1 if behind >= 0 else -1, STRING
-    if first_four == _TRUE:
-        sizes[where] = 4
-        return at + 4, BOOL
-    if first_four == _FALS and data[np.uint64(at + 4)] == 101:
-        sizes[where] = 5
-        return at + 5, BOOL
-    if first_four == _NULL:
-        sizes[where] = NULL_SIZE
-        return at + 4, NULL
-    behind, kind = _number(data, at, end)
-    sizes[where] = behind - at
-    return behind, kind
+    return behind - key, space(data, at + 1)
 
 
 @compiled
@@ -326,7 +111,7 @@ def _read(  # noqa: PLR0917
     stack[0] = 125
     first = True
     while True:
-        at = _space(data, at)
+        at = space(data, at)
         if at >= end:
             return -1, slot
         closer = stack[np.uint64(depth)]
@@ -342,7 +127,7 @@ def _read(  # noqa: PLR0917
         if not first:
             if byte != 44:
                 return -1, slot
-            at = _space(data, at + 1)
+            at = space(data, at + 1)
         key, size = at, 0
         if closer == 125:
             key += 1
@@ -359,7 +144,7 @@ def _read(  # noqa: PLR0917
             stack[np.uint64(depth)] = byte + 2
             first = True
         else:
-            at, kind = _value(data, at, end, slot, starts, sizes, flags)
+            at, kind = value(data, at, end, slot, starts, sizes, flags)
             slot += 1
             first = False
         if at < 0:
@@ -367,7 +152,7 @@ def _read(  # noqa: PLR0917
         node = _step(node, kind, data, key, size, keys, edges, nodes, counts)
         if node < 0:
             return -1, slot
-    return node if _space(data, at) >= end else -1, slot
+    return node if space(data, at) >= end else -1, slot
 
 
 @compiled

@@ -15,13 +15,14 @@ from detector.config import Limits
 from detector.events import Binding, LogSource
 from detector.parsing.definition import JsonDefinition, Scalar
 from detector.parsing.direct import kernels
-from detector.parsing.direct.simd import padded
 from detector.parsing.direct.slots import Slots
 from detector.parsing.direct.symbols import Leaf, Raw, UnfitError, leaves_of, looks_at_values, makers, may_have
+from detector.parsing.direct.text_kernels import text_hash
 from detector.parsing.direct.trie import Trie
 from detector.parsing.json_parser import JsonParser
 from detector.parsing.mapping import MISSING, canonical, finder
 from detector.parsing.registry import AUTO, Parsers
+from detector.parsing.simd import padded
 
 MAX_KINDS = 4_096
 _MAX_ONCE = 65_536
@@ -264,7 +265,7 @@ def _tables(shapes: list[_Questions | None]) -> tuple[np.ndarray, ...]:
     np.cumsum([len(text) for _, _, text in all_texts], out=start[1:])
     answers = np.full((4 << len(all_texts).bit_length(), 3), -1, np.int32)
     for index, (number, answer, text) in enumerate(all_texts):
-        place = (kernels.text_hash(data, int(start[index]), len(text)) + number * 7919) % len(answers)
+        place = (text_hash(data, int(start[index]), len(text)) + number * 7919) % len(answers)
         while answers[place, 0] >= 0:
             place = (place + 1) % len(answers)
         answers[place] = number, index, answer

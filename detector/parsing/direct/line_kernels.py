@@ -13,7 +13,8 @@ import numpy as np
 from detector.parsing.direct.address_kernels import ipv6, is_ipv4
 from detector.parsing.direct.request_kernels import put, request, url
 from detector.parsing.direct.utf8_kernels import BEYOND_ASCII, UNFIT, text_state
-from detector.parsing.tokenizer.kernels import UNSET, Bytes, Ints, Longs, compiled
+from detector.parsing.jit import Bytes, Ints, Longs, compiled
+from detector.parsing.tokenizer.kernels import UNSET
 
 COPY, INT, FLOAT, ADDRESS, URL, REQUEST, OTHER = range(7)
 """Kinds of steps. COPY: the text as it stands. OTHER: only the converter knows."""

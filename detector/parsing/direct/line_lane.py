@@ -18,8 +18,8 @@ from detector.parsing.direct.line_recognizer import LineRecognizer
 from detector.parsing.direct.slots import ABSENT_SIZE, UNICODE, Slots
 from detector.parsing.direct.utf8_kernels import BEYOND_ASCII, UNFIT
 from detector.parsing.registry import AUTO, Parsers
+from detector.parsing.simd import BLOCK
 from detector.parsing.text import TextParser
-from detector.parsing.tokenizer.simd import BLOCK
 
 _ARENA = 2
 """Room behind the lines, in their size: a request is decoded to no more."""

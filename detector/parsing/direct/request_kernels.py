@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from detector.parsing.direct.utf8_kernels import BEYOND_ASCII, UNFIT, text_state
-from detector.parsing.tokenizer.kernels import Bytes, Ints, compiled
+from detector.parsing.jit import Bytes, Ints, compiled
 
 NAMES = (
     "url.original",

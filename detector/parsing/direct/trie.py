@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from detector.parsing.direct import kernels
-from detector.parsing.direct.simd import padded
 from detector.parsing.direct.slots import Slots
+from detector.parsing.simd import padded
 
 MAX_EDGES = 1 << 16
 """Keys of all shapes together, each with a kind of value and what stood before it."""

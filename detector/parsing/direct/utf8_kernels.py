@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.parsing.tokenizer.kernels import Bytes, compiled
+from detector.parsing.jit import Bytes, compiled
 
 FIT, BEYOND_ASCII, UNFIT = range(3)
 """States of a text: ASCII, other valid UTF-8, and what is none."""

@@ -12,10 +12,11 @@ from itertools import accumulate
 
 import numpy as np
 
+from detector.parsing.jit import Bytes, Ints, Longs
+from detector.parsing.simd import BLOCK
 from detector.parsing.tokenizer import kernels
 from detector.parsing.tokenizer.kernels import GAVE_UP, NO_MATCH, UNSET
 from detector.parsing.tokenizer.lowering import lower
-from detector.parsing.tokenizer.simd import BLOCK
 from detector.parsing.tokenizer.syntax import Accept, Choice, NotLoweredError, parse
 from detector.parsing.tokenizer.syntax import Sequence as Parts
 
@@ -33,8 +34,8 @@ class Spans:
     bounds: (rows, groups, 2) start and end in bytes from the start of the line, UNSET for a group that took no part.
     """
 
-    status: kernels.Ints
-    bounds: kernels.Ints
+    status: Ints
+    bounds: Ints
 
 
 class Tokenizer:
@@ -56,7 +57,7 @@ class Tokenizer:
         self.groups = tuple(groups)
         self._program = lower(parts[0] if len(parts) == 1 else Choice(tuple(parts)))
 
-    def spans(self, data: kernels.Bytes, starts: kernels.Longs, ends: kernels.Longs) -> Spans:
+    def spans(self, data: Bytes, starts: Longs, ends: Longs) -> Spans:
         """The spans of the lines `data[starts[r]:ends[r]]`, which must be valid UTF-8.
 
         data: with `simd.BLOCK` bytes behind the last line.
@@ -91,7 +92,7 @@ class Tokenizer:
         ]
 
 
-def joined(lines: Sequence[bytes]) -> tuple[kernels.Bytes, kernels.Longs]:
+def joined(lines: Sequence[bytes]) -> tuple[Bytes, Longs]:
     """The bytes of some lines on end, a block behind them, and where each begins; the last entry is where all end."""
     offsets = np.zeros(len(lines) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)), out=offsets[1:])

@@ -12,7 +12,7 @@ from operator import or_
 
 import numpy as np
 
-from detector.parsing.tokenizer import kernels
+from detector.parsing.jit import Bytes, Ints, Longs
 from detector.parsing.tokenizer.automaton_kernels import SETTLED, UNKNOWN, run
 from detector.parsing.tokenizer.kernels import GAVE_UP, NO_MATCH
 from detector.parsing.tokenizer.lowering import stops_of
@@ -96,7 +96,7 @@ class Automaton:
         self._final = np.zeros(MAX_STATES, np.int32)
         self._number(self._start)
 
-    def first(self, data: kernels.Bytes, starts: kernels.Longs, ends: kernels.Longs) -> kernels.Ints:
+    def first(self, data: Bytes, starts: Longs, ends: Longs) -> Ints:
         """The number of each line's expression, NO_MATCH or GAVE_UP. Lines: as `Tokenizer.spans` takes them."""
         out = np.full(len(starts), GAVE_UP, np.int32)
         missing = np.empty(2, np.int64)

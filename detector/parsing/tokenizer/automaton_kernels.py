@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from detector.parsing.tokenizer.kernels import Bytes, Ints, Longs, Words, compiled
-from detector.parsing.tokenizer.simd import BLOCK, lowest, stops_in
+from detector.parsing.jit import Bytes, Ints, Longs, Words, compiled
+from detector.parsing.simd import BLOCK, lowest, stops_in
 
 UNKNOWN = -1
 """A step that is not known."""

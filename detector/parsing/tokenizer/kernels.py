@@ -11,16 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
-from detector.parsing.tokenizer.simd import BLOCK, lowest, stops_in
-
-Bytes = npt.NDArray[np.uint8]
-Ints = npt.NDArray[np.int32]
-Longs = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
+from detector.parsing.jit import Bytes, Ints, Longs, Words, compiled
+from detector.parsing.simd import BLOCK, lowest, stops_in
 
 LITERAL, FIXED, ONE, RUN, LAZY, SAVE, SPLIT, ENDED, ACCEPT = range(9)
 """Kinds of operations; `lowering` says what their columns hold."""
@@ -42,14 +36,6 @@ _DEPTH = 128
 _FULL = _DEPTH - 1
 _WORK, _WORK_PER_BYTE = 512, 16
 """Operations and bytes looked at, beyond which a line is left to RE2."""
-
-
-def compiled(function: Any) -> Any:
-    """The kernel in machine code, which is kept on disk where there is a place for it."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # no folder to cache in: NUMBA_CACHE_DIR, beside this file, or below HOME
-        return numba.njit(nogil=True)(function)
 
 
 @compiled

@@ -24,8 +24,9 @@ from operator import or_
 
 import numpy as np
 
+from detector.parsing.jit import Bytes, Ints, Words
+from detector.parsing.simd import STOPS
 from detector.parsing.tokenizer import kernels
-from detector.parsing.tokenizer.simd import STOPS
 from detector.parsing.tokenizer.syntax import (
     ANY,
     END,
@@ -52,11 +53,11 @@ Operation = tuple[int, int, int, int, int, int]
 class Program:
     """Arguments of `kernels.tokenize`, described there."""
 
-    code: kernels.Ints
+    code: Ints
     entry: int
-    sets: kernels.Bytes
-    stops: kernels.Words
-    literals: kernels.Bytes
+    sets: Bytes
+    stops: Words
+    literals: Bytes
 
 
 def lower(root: Node) -> Program:

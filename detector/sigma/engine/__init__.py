@@ -17,8 +17,8 @@ import numpy as np
 
 from detector.events import Event, LogSource
 from detector.parsing.direct.slots import Slots
+from detector.parsing.jit import Ints, Longs
 from detector.sigma.engine.columns import Row
-from detector.sigma.engine.kernels import Ints, Longs
 from detector.sigma.engine.program import ROWS, Options, Program
 from detector.sigma.engine.slots import Reading, SlotView
 from detector.sigma.engine.slots import gather as gather_slots

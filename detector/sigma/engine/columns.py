@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from detector.events import Binding, Event
-from detector.parsing.direct.simd import padded
+from detector.parsing.jit import Bytes, Ints, Longs
+from detector.parsing.simd import padded
 from detector.sigma.engine import kernels
 from detector.sigma.engine.lowering import encode
 from detector.sigma.fields import KEYWORDS, flatten, keyword_values, values_at
@@ -22,13 +23,13 @@ Row = tuple[Event, Binding]
 class Columns(NamedTuple):
     """Arrays for the kernels, where they are described."""
 
-    presence: kernels.Bytes
-    cells: kernels.Ints
-    ends: kernels.Longs
-    data: kernels.Bytes
-    begin: kernels.Longs
-    end: kernels.Longs
-    first: kernels.Longs
+    presence: Bytes
+    cells: Ints
+    ends: Longs
+    data: Bytes
+    begin: Longs
+    end: Longs
+    first: Longs
 
 
 class _Field(NamedTuple):

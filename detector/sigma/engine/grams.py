@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detector.parsing.jit import Bytes, Ints, Longs
 from detector.sigma.engine import kernels
 from detector.sigma.engine.lowering import Atom, Kind
 from detector.sigma.engine.witness import GRAM, grams
@@ -19,13 +20,13 @@ _FEW = 4
 class GramIndex(NamedTuple):
     """Arrays for `kernels.scan`, where they are described."""
 
-    longest: kernels.Ints
-    sizes: kernels.Bytes
-    bitmaps: kernels.Bytes
-    few: kernels.Longs
-    keys: kernels.Longs
-    buckets: kernels.Ints
-    entries: kernels.Ints
+    longest: Ints
+    sizes: Bytes
+    bitmaps: Bytes
+    few: Longs
+    keys: Longs
+    buckets: Ints
+    entries: Ints
 
 
 def build(atoms: Sequence[Atom], wanted: Iterable[int], columns: int, counts: Counter[tuple[int, bytes]]) -> GramIndex:

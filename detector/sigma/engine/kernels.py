@@ -11,14 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from detector.parsing.direct.kernels import compiled, inlined
-from detector.parsing.direct.simd import BLOCK, lowest, pair, word
-
-Bytes = npt.NDArray[np.uint8]
-Ints = npt.NDArray[np.int32]
-Longs = npt.NDArray[np.int64]
+from detector.parsing.jit import Bytes, Ints, Longs, compiled, inlined
+from detector.parsing.simd import BLOCK, lowest, pair, word
 
 EQUALS, STARTS, ENDS, CONTAINS, LENGTH, SAME, SAME_START, SAME_END, VALUE, PRESENT, NULL, LEAF, RUN = range(13)
 """`lowering.Kind` as numba takes it."""

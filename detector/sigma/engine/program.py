@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detector.parsing.jit import Ints, Longs
 from detector.sigma.engine import grams, kernels
 from detector.sigma.engine.code import TRUE, Coder
 from detector.sigma.engine.columns import Columns, Row, gather
@@ -94,7 +95,7 @@ class Program:
         matched = np.flatnonzero(pcs == TRUE)
         return pair_rows[matched], pair_rules[matched]
 
-    def scan(self, columns: Columns) -> tuple[kernels.Ints, kernels.Longs]:
+    def scan(self, columns: Columns) -> tuple[Ints, Longs]:
         """The witnesses in each value."""
         values = len(columns.begin)
         atoms = len(self._kinds)
@@ -111,9 +112,7 @@ class Program:
                 return hits, hit_end
             hits = np.concatenate([hits, np.empty_like(hits)])
 
-    def candidates(
-        self, columns: Columns, hits: kernels.Ints, hit_end: kernels.Longs
-    ) -> tuple[kernels.Ints, kernels.Ints]:
+    def candidates(self, columns: Columns, hits: Ints, hit_end: Longs) -> tuple[Ints, Ints]:
         """The pairs of row and rule that may match."""
         rows = columns.presence.shape[1]
         size = rows * _PAIRS_PER_ROW + len(self._entries)
@@ -134,10 +133,10 @@ class Program:
     def _decide(  # noqa: PLR0917
         self,
         columns: Columns,
-        hits: kernels.Ints,
-        hit_end: kernels.Longs,
-        pair_rows: kernels.Ints,
-        pcs: kernels.Ints,
+        hits: Ints,
+        hit_end: Longs,
+        pair_rows: Ints,
+        pcs: Ints,
         view: View,
     ) -> None:
         """Run the pairs to their ends; what the kernel cannot decide is decided in between."""
@@ -166,7 +165,7 @@ class Program:
             waiting = waiting[stopped]
 
 
-def _offsets(sizes: Sequence[int]) -> kernels.Ints:
+def _offsets(sizes: Sequence[int]) -> Ints:
     offsets = np.zeros(len(sizes) + 1, np.int32)
     np.cumsum(np.array(sizes, np.int32), out=offsets[1:])
     return offsets

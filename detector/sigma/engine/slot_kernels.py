@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from detector.parsing.direct.kernels import compiled, inlined, same_bytes, text_hash
-from detector.parsing.direct.simd import BLOCK, copy_block, fold_block, lowest, special
 from detector.parsing.direct.slots import ESCAPED, NULL_SIZE, UNICODE
-from detector.sigma.engine.kernels import HAS_VALUE, IS_NULL, IS_PRESENT, Bytes, Ints, Longs
+from detector.parsing.direct.text_kernels import same_bytes, text_hash
+from detector.parsing.jit import Bytes, Ints, Longs, compiled, inlined
+from detector.parsing.simd import BLOCK, copy_block, fold_block, lowest, special
+from detector.sigma.engine.kernels import HAS_VALUE, IS_NULL, IS_PRESENT
 
 
 @compiled

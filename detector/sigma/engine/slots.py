@@ -10,8 +10,9 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from detector.events import Binding, Event
-from detector.parsing.direct.simd import BLOCK
 from detector.parsing.direct.slots import NULL_SIZE, Slots
+from detector.parsing.jit import Bytes, Ints, Longs
+from detector.parsing.simd import BLOCK
 from detector.sigma.engine import kernels, slot_kernels
 from detector.sigma.engine.columns import Columns
 from detector.sigma.fields import KEYWORDS, EventView, Found
@@ -33,11 +34,11 @@ class FieldSlots:
 class _Tables(NamedTuple):
     """Arrays for the kernels, where they are described."""
 
-    bits: kernels.Bytes
-    slot_end: kernels.Longs
-    view_slots: kernels.Ints
-    used_end: kernels.Longs
-    used: kernels.Ints
+    bits: Bytes
+    slot_end: Longs
+    view_slots: Ints
+    used_end: Longs
+    used: Ints
 
 
 class Reading:
@@ -108,9 +109,7 @@ class SlotView(EventView):
         return self._reading.found(self._slots, self._record, self._view, name)
 
 
-def gather(
-    slots: Slots, reading: Reading, records: kernels.Ints, views: kernels.Ints, columns: Sequence[tuple[int, bool]]
-) -> Columns:
+def gather(slots: Slots, reading: Reading, records: Ints, views: Ints, columns: Sequence[tuple[int, bool]]) -> Columns:
     """The columns of some rows, each a record seen in a view.
 
     Each text is written once, whatever columns it is in; equal ones of a column are one value, but among keywords.
@@ -146,7 +145,7 @@ def gather(
     return Columns(presence, cells, ends, data, begin[:value], end[:value], first)
 
 
-def _ragged(rows: Sequence[Sequence[int]]) -> tuple[kernels.Longs, kernels.Ints]:
+def _ragged(rows: Sequence[Sequence[int]]) -> tuple[Longs, Ints]:
     """Where each row ends, from 0 on, and what is in them."""
     ends = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=ends[1:])
@@ -154,7 +153,7 @@ def _ragged(rows: Sequence[Sequence[int]]) -> tuple[kernels.Longs, kernels.Ints]
 
 
 @lru_cache(maxsize=1)
-def folding() -> kernels.Ints:
+def folding() -> Ints:
     """Code point to code point, see `detector.sigma.folding`."""
     table = np.arange(max(TABLE) + 1, dtype=np.int32)
     table[list(TABLE)] = list(TABLE.values())

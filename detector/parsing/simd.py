@@ -15,8 +15,10 @@ from numba.extending import intrinsic
 
 BLOCK = 32
 """Bytes that are looked at at once."""
+STOPS = 6
+"""How many different bytes `stops_in` looks for."""
 
-_BYTE, _WORD, _MASK = ir.IntType(8), ir.IntType(64), ir.IntType(BLOCK)
+_BYTE, _WORD, _MASK, _INDEX = ir.IntType(8), ir.IntType(64), ir.IntType(BLOCK), ir.IntType(32)
 _VECTOR = ir.VectorType(_BYTE, BLOCK)
 
 
@@ -27,6 +29,12 @@ def padded(*parts: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def _splat(byte: int) -> ir.Constant:
     return ir.Constant(_VECTOR, [byte] * BLOCK)
+
+
+def _everywhere(builder: Any, byte: Any) -> Any:
+    """A block of one byte."""
+    single = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), byte, ir.Constant(_INDEX, 0))
+    return builder.shuffle_vector(single, single, ir.Constant(ir.VectorType(_INDEX, BLOCK), [0] * BLOCK))
 
 
 def _pointer(context: Any, builder: Any, kind: Any, place: tuple[Any, Any], to: Any) -> Any:
@@ -76,13 +84,27 @@ def pair(_context: Any, array: Any, at: Any, first: Any, second: Any) -> Any:  #
         for offset, byte in enumerate(wanted):
             place = builder.add(at, ir.Constant(at.type, offset))
             block = _load(builder, _pointer(context, builder, signature.args[0], (array, place), _VECTOR))
-            lane = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), byte, ir.Constant(ir.IntType(32), 0))
-            zeros = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK)
-            same = builder.icmp_unsigned("==", block, builder.shuffle_vector(lane, lane, zeros))
+            same = builder.icmp_unsigned("==", block, _everywhere(builder, byte))
             found = same if found is None else builder.and_(found, same)
         return builder.zext(builder.bitcast(found, _MASK), _WORD)
 
     return types.uint64(array, types.intp, types.uint8, types.uint8), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def stops_in(_context: Any, array: Any, at: Any, stops: Any) -> Any:  # noqa: ARG001 -- its place in the call
+    """`stops_in(array, at, stops)`: bits of the bytes of a block that are one of STOPS bytes, which are one number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, at, wanted = arguments
+        block = _load(builder, _pointer(context, builder, signature.args[0], (array, at), _VECTOR))
+        found = ir.Constant(ir.VectorType(ir.IntType(1), BLOCK), [0] * BLOCK)
+        for index in range(STOPS):
+            byte = builder.trunc(builder.lshr(wanted, ir.Constant(_WORD, 8 * index)), _BYTE)
+            found = builder.or_(found, builder.icmp_unsigned("==", block, _everywhere(builder, byte)))
+        return builder.zext(builder.bitcast(found, _MASK), _WORD)
+
+    return types.uint64(array, types.intp, types.uint64), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

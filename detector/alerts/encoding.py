@@ -17,6 +17,7 @@ import orjson
 from detector.alerts.ids import alert_id, record_source
 from detector.alerts.model import MAX_FIELDS, MAX_MATCHES, MAX_NAME_BYTES, SCHEMA_VERSION, Room, entity_of, threat
 from detector.alerts.text import cut, harmless_json, printable
+from detector.alerts.threat import threat_part
 from detector.config import Limits
 from detector.events import Event, JsonValue, LogSource
 from detector.sigma.rule import Match, Rule
@@ -62,6 +63,7 @@ def encode(
         "time_source": time_source,
         "detected_at": iso_time(detected_at_us),
         "severity": rule.level.severity,
+        **threat_part(rule, event.ecs),
         "rule": rule_part(rule, of_rule),
         "threat": threat(rule),
         "entity": {"field": entity.field, "type": entity.type, "value": entity.value},

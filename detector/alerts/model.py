@@ -12,7 +12,7 @@ from detector.alerts.text import cut
 from detector.events import Event, JsonValue
 from detector.sigma.rule import Match, Rule
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """Of `schema.json`. The second number rises with new fields, the first when a reader would have to change."""
 
 MAX_MATCHES = 32

@@ -10,6 +10,7 @@ from detector.alerts.encoding import alert_headers, iso_time, rule_part
 from detector.alerts.ids import record_source
 from detector.alerts.model import MAX_ENTITY_BYTES, MAX_NAME_BYTES, SCHEMA_VERSION, Entity, Room, entity_type, threat
 from detector.alerts.text import cut, harmless_json
+from detector.alerts.threat import threat_part
 from detector.config import Limits
 from detector.correlation.fold import Fired
 from detector.correlation.rule import Correlation
@@ -58,6 +59,7 @@ def encode_fired(
         "time_source": "event",
         "detected_at": iso_time(detected_at_us),
         "severity": rule.about.level.severity,
+        **threat_part(rule.about, {}),
         "rule": {**rule_part(rule.about, of_rule), "logsource": _NO_LOGSOURCE},
         "threat": threat(rule.about),
         "entity": {"field": entity.field, "type": entity.type, "value": entity.value},

@@ -6,6 +6,7 @@ into syslog (`programs`), or tables of field names in Sigma's taxonomy (`aliases
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -21,7 +22,7 @@ from pydantic import (
 
 from detector.documents import Document, DocumentError, read_documents
 from detector.errors import ParserError
-from detector.parsing.values import TYPES
+from detector.parsing.values import SPREADING, TYPES
 
 MAX_PATTERN = 4_096
 MAX_MESSAGES = 256
@@ -251,6 +252,11 @@ class JsonDefinition(_Format):
     """A parser of JSON objects."""
 
     json_shape: JsonShape = Field(alias="json")
+
+    @cached_property
+    def spreading(self) -> tuple[str, ...]:
+        """The fields of a type that fills in several."""
+        return tuple(name for name, made in self.fields.items() if SPREADING.intersection(each.type for each in made))
 
 
 class MessageShape(_Model):

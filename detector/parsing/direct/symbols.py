@@ -13,7 +13,6 @@ from typing import Any, Self
 from detector.events import JsonValue
 from detector.parsing.definition import Alternative, JsonDefinition
 from detector.parsing.mapping import MISSING, finder
-from detector.parsing.values import SPREADING
 
 Raw = dict[str, JsonValue]
 
@@ -140,10 +139,10 @@ def may_have(definition: JsonDefinition, raw: Raw, path: str, asked: frozenset[s
 
 def makers(definition: JsonDefinition, name: str) -> Iterator[Alternative]:
     """What may make an ECS field of that name."""
-    for field, alternatives in definition.fields.items():
-        types = {alternative.type for alternative in alternatives}
-        if field == name or (types & SPREADING and _spreads(field, name)):
-            yield from alternatives
+    yield from definition.fields.get(name, ())
+    for field in definition.spreading:
+        if field != name and _spreads(field, name):
+            yield from definition.fields[field]
 
 
 def _spreads(field: str, name: str) -> bool:

@@ -248,6 +248,24 @@ class Correlation(_Section):
     """How often the state is written down, seconds; after a crash what came since is read again."""
 
 
+class Enrichment(_Section):
+    """What events are enriched with (`docs/enrichment.md`). Nothing by default; changed files take effect while the
+    service runs.
+    """
+
+    is_internal: bool = False
+    """Whether addresses are told to be inside or outside (`source.is_internal` and its like)."""
+    internal_networks: tuple[str, ...] = ()
+    """Networks that are inside besides those that are never on the Internet, as `192.0.2.0/24`."""
+    geo_databases: tuple[Path, ...] = ()
+    """MaxMind's files (`.mmdb`) of cities, countries, ASN or ISP; of two that tell the same the first counts."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that it reads."""
+        return self.geo_databases
+
+
 class Ray(_Section):
     """The Ray cluster that runs readers and pipeline."""
 
@@ -309,6 +327,7 @@ class Config(BaseSettings):
     epochs: Epochs = Epochs()
     limits: Limits = Limits()
     correlation: Correlation = Correlation()
+    enrichment: Enrichment = Enrichment()
     ray: Ray = Ray()
     backfill: Backfill = Backfill()
     http: Http = Http()

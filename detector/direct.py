@@ -67,9 +67,18 @@ class Direct:
 class DirectLane:
     """The records of one topic. It remembers kinds of records, nothing of what is in them."""
 
-    __slots__ = ("_engine", "_json", "_lines", "_logsource", "_parsers", "_topic", "limits")
+    __slots__ = ("_engine", "_enriched", "_json", "_lines", "_logsource", "_parsers", "_topic", "limits")
 
-    def __init__(self, parsers: Parsers, engine: Engine, topic: InputTopic, limits: Limits) -> None:
+    def __init__(
+        self,
+        parsers: Parsers,
+        engine: Engine,
+        topic: InputTopic,
+        limits: Limits,
+        enriched: frozenset[str] = frozenset(),
+    ) -> None:
+        """enriched: ECS names that rules read and that events get from elsewhere: what is asked for one is unfit."""
+        self._enriched = enriched
         self._parsers = parsers
         self._engine = engine
         self._topic = topic
@@ -111,12 +120,14 @@ class DirectLane:
         bound = self._engine.bound(logsource)
         return bound.program.fields if bound is not None else ()
 
-    def _views_of_lines(self, kind: LineFormat, readings: dict[int, Reading]) -> tuple[_View, ...]:
-        """How the rules see the lines of a format."""
+    def _views_of_lines(self, kind: LineFormat, readings: dict[int, Reading]) -> tuple[_View, ...] | None:
+        """How the rules see the lines of a format, None if they read what is in no line."""
         views: list[_View] = []
         for place, binding in enumerate(kind.bindings):
             bound = self._engine.bound(binding.logsource)
             if bound is not None:
+                if any(path in self._enriched for name in bound.program.fields for path in kind.paths(binding, name)):
+                    return None
                 fields = {name: FieldSlots(kind.slots_of(binding, name)) for name in bound.program.fields}
                 reading = readings.setdefault(id(bound), Reading(bound.program.fields))
                 views.append((bound, reading.add(fields), place))
@@ -129,7 +140,7 @@ class DirectLane:
             bound = self._engine.bound(binding.logsource)
             if bound is None:
                 continue
-            event = Event(0, 0, kind.raw, _Ecs(kind), b"", "", kind.bindings)
+            event = Event(0, 0, kind.raw, _Ecs(kind, self._enriched), b"", "", kind.bindings)
             try:
                 fields = {
                     name: _field_slots(
@@ -208,12 +219,13 @@ class _UnfitFieldError(Exception):
 class _Ecs(dict[str, object]):
     """The ECS fields of a kind: none are there, and what may be there is unfit."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, enriched: frozenset[str]) -> None:
         super().__init__()
         self._kind = kind
+        self._enriched = enriched
 
     def __contains__(self, name: object) -> bool:
-        if self._kind.may_have(str(name)):
+        if name in self._enriched or self._kind.may_have(str(name)):
             raise _UnfitFieldError(name)
         return False
 

@@ -44,6 +44,17 @@ class ParserError(DetectorError):
         self.where = where
 
 
+class EnrichmentError(DetectorError):
+    """A database, list or table of the enrichment cannot be used; `where` is `file:line` or `file`."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, where: str) -> None:
+        super().__init__(f"{where}: {message}")
+        self.message = message
+        self.where = where
+
+
 class KafkaSetupError(DetectorError):
     """The cluster lacks what the service needs (a topic, a right), or a topic is set up unsoundly."""
 

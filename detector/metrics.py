@@ -123,6 +123,13 @@ errors = _counter("errors_total", "Errors that the service recovered from.", "st
 epochs = _counter("epochs_total", "Epochs ended, by reason.", "reason")
 rebalances = _counter("rebalances_total", "Changes of the partitions that this replica reads.")
 rule_reloads = _counter("rule_reloads_total", "Changes of the rule set.", "result")
+enrichment_reloads = _counter("enrichment_reloads_total", "Changes of files of the enrichment.", "result")
+enrichment_entries = _gauge("enrichment_entries", "Things that a file of the enrichment tells of.", "file")
+enrichment_built = _gauge(
+    "enrichment_built_timestamp_seconds",
+    "When a file of the enrichment was made, Unix time: as a database says, else when the file was changed.",
+    "file",
+)
 ray_internals_missing = _gauge(
     "ray_internals_missing", "Private parts of Ray that this release relies on and did not find."
 )
@@ -191,6 +198,7 @@ def preset(topics: Iterable[str], formats: Iterable[str]) -> None:
         (errors, Stage),
         (epochs, EpochEnd),
         (rule_reloads, ReloadResult),
+        (enrichment_reloads, ReloadResult),
         (window_duration, Phase),
         (correlation_events, CorrelationEvent),
     ):

@@ -20,6 +20,9 @@ from detector.alerts.encoding import encode
 from detector.config import Config, InputTopic, Level, Limits
 from detector.correlation.inputs import Entry, Inputs, entries_of, inputs_of, silenced, time_of
 from detector.direct import Direct, DirectLane
+from detector.enrichment.enricher import Enricher
+from detector.enrichment.loading import Sources
+from detector.enrichment.uses import Use
 from detector.events import Event, LogSource
 from detector.failpoints import failpoint, poison
 from detector.metrics import DeadLetterReason
@@ -41,6 +44,7 @@ class Spec:
 
     sha: names it; two specs with the same are equal.
     correlate: whether matches are entries of the correlations among the rules, too.
+    enrichment: what events are enriched with; None: nothing.
     """
 
     topics: tuple[InputTopic, ...]
@@ -52,21 +56,24 @@ class Spec:
     sha: str
     pipelines: tuple[RuleSource, ...] = ()
     correlate: bool = False
+    enrichment: Sources | None = None
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0917 -- the parts of a spec
         cls,
         config: Config,
         rules: tuple[RuleSource, ...],
         parsers: tuple[ParserSource, ...],
         values: dict[str, list[str]],
         pipelines: tuple[RuleSource, ...] = (),
+        enrichment: Sources | None = None,
     ) -> Spec:
         """The spec of a configuration and the sources that it names."""
         correlate = config.correlation.enabled
         settings = (config.input.topics, config.limits, config.output.min_level)
-        sha = hashlib.sha256(repr((*settings, rules, parsers, values, pipelines, correlate)).encode()).hexdigest()
-        return cls(*settings, rules, parsers, values, sha, pipelines, correlate)
+        parts = (*settings, rules, parsers, values, pipelines, correlate, enrichment and enrichment.identity)
+        sha = hashlib.sha256(repr(parts).encode()).hexdigest()
+        return cls(*settings, rules, parsers, values, sha, pipelines, correlate, enrichment)
 
 
 Partition = tuple[str, int]
@@ -102,6 +109,7 @@ class Pipeline:
     """
 
     __slots__ = (
+        "_enrich",
         "_inputs",
         "_lanes",
         "_limits",
@@ -124,11 +132,13 @@ class Pipeline:
         self._topics = {topic.name: topic for topic in spec.topics}
         self._limits = spec.limits
         self._min_severity = spec.min_level.severity
+        self._enrich = Use.of(spec.enrichment, self.rules.rules, self.parsers) if spec.enrichment else None
+        enriched = self._enrich.names if self._enrich else frozenset()
         lanes: dict[object, DirectLane] = {}  # one for all topics that are read alike: each file of a back-fill is one
         for topic in spec.topics:
             alike = (topic.format, topic.logsource)
             if alike not in lanes:
-                lanes[alike] = DirectLane(self.parsers, self.rules.engine, topic, spec.limits)
+                lanes[alike] = DirectLane(self.parsers, self.rules.engine, topic, spec.limits, enriched)
         self._lanes = {topic.name: lanes[topic.format, topic.logsource] for topic in spec.topics}
         self.direct = True
 
@@ -175,7 +185,13 @@ class Pipeline:
         parsed_at = time.perf_counter()
         if self._inputs:
             self._watch(part, parsed.events, direct, outcome)
-        for event, matches in zip(parsed.events, self._matches(parsed.events, direct, careful=careful), strict=True):
+        if self._enrich:
+            self._enrich.for_rules(parsed.events, part.times_us(parsed.events))
+        found = list(zip(parsed.events, self._matches(parsed.events, direct, careful=careful), strict=True))
+        if self._enrich:
+            matched = [event for event, matches in found if matches]
+            self._enrich.for_alerts(matched, part.times_us(matched))
+        for event, matches in found:
             for rule, views in matches:
                 self._report(rule, views, event, part, outcome, careful=careful)
             outcome.counts["events", event.format] += 1
@@ -191,6 +207,11 @@ class Pipeline:
         outcome.seconds["parse"] = parsed_at - direct_at
         outcome.seconds["detect"] = time.perf_counter() - parsed_at + direct_at - started
         return outcome
+
+    @property
+    def enricher(self) -> Enricher | None:
+        """What events are enriched by, if they are."""
+        return self._enrich.enricher if self._enrich else None
 
     def lane(self, topic: str) -> DirectLane:
         """The direct lane of a topic that has one."""
@@ -245,9 +266,9 @@ class Pipeline:
         known = direct.by_row() if direct is not None else {}
         asked = iter(self.rules.matching([event for event in events if event.record not in known]))
         return (
-            ((self.rules.rules[rule], (EventView(event, event.bindings[place]),)) for rule, place in found)
+            [(self.rules.rules[rule], (EventView(event, event.bindings[place]),)) for rule, place in found]
             if (found := known.get(event.record))
-            else ((rule, (view,)) for rule, view in next(asked))
+            else [(rule, (view,)) for rule, view in next(asked)]
             for event in events
         )
 
@@ -326,6 +347,11 @@ class _Part:
         """Offset, timestamp in milliseconds, partition."""
         offsets, timestamps, spans = self._columns
         return int(offsets[row]), int(timestamps[row]), self._window.spans[int(spans[row])].partition
+
+    def times_us(self, events: Sequence[Event]) -> list[int]:
+        """When events happened, in UTC microseconds: by themselves, else by their records."""
+        stamps = self._columns[1]
+        return [int(stamps[each.record]) * 1_000 if each.time_us is None else each.time_us for each in events]
 
     def last_by_span(self, rows: np.ndarray) -> np.ndarray:
         """Of some rows the last one of each span, in order."""

@@ -1,4 +1,4 @@
-"""The rules and parsers that run, and their successors when files change."""
+"""The rules, the parsers and the enrichment that run, and their successors when files change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import watchfiles
 
 from detector import metrics
 from detector.config import Config
-from detector.errors import DetectorError, RuleError
+from detector.enrichment.loading import Sources, check
+from detector.errors import DetectorError, EnrichmentError, RuleError
 from detector.metrics import ReloadResult, Stage
 from detector.parsing.registry import RAW, compile_parsers
 from detector.parsing.registry import read_sources as read_parser_sources
@@ -82,6 +83,10 @@ class Reloader:
         if rules.correlations and not spec.correlate:
             log.warning("correlation rules do not run: set correlation.enabled", rules=len(rules.correlations))
         metrics.preset_rules(self.levels, rules.sha, len(rules.refused))
+        if spec.enrichment is not None:
+            for path, entries in spec.enrichment.entries.items():
+                metrics.enrichment_entries.labels(str(path)).set(entries)
+                metrics.enrichment_built.labels(str(path)).set(spec.enrichment.built_s[path])
         for refused in rules.refused:
             log.warning("a rule is refused, the others run", where=refused.where, reason=refused.message)
         log.info("rules loaded", rules=len(rules.rules), refused=len(rules.refused), ruleset=rules.sha)
@@ -92,7 +97,7 @@ class Reloader:
         )
         for _changes in watch:
             try:
-                spec, rules = load(self._config)
+                spec, rules = load(self._config, running=self.spec.enrichment)
             except (DetectorError, OSError) as error:
                 metrics.rule_reloads.labels(ReloadResult.FAILURE).inc()
                 metrics.errors.labels(Stage.RELOAD).inc()
@@ -101,8 +106,10 @@ class Reloader:
             self._next = (spec, rules) if spec.sha != self.spec.sha else None
 
 
-def load(config: Config) -> tuple[Spec, RuleSet]:
-    """Read and compile the rules and parsers that the configuration names.
+def load(config: Config, *, running: Sources | None = None) -> tuple[Spec, RuleSet]:
+    """Read and compile the rules and parsers that the configuration names, and check the files of the enrichment.
+
+    running: the enrichment that goes on where a file of the next one is broken.
 
     Raises:
         DetectorError: a file cannot be read, a parser or pipeline is wrong, or there are rules but none loads.
@@ -124,7 +131,23 @@ def load(config: Config) -> tuple[Spec, RuleSet]:
         log.warning("a parser is refused, the others work", where=error.where, reason=error.message)
     for topic in config.input.topics:
         compiled.check_format(topic.format)
-    return Spec.of(config, sources, parsers, values, pipelines), rules
+    enrichment = _enrichment(config, running)
+    return Spec.of(config, sources, parsers, values, pipelines, enrichment), rules
+
+
+def _enrichment(config: Config, running: Sources | None) -> Sources | None:
+    try:
+        found = check(config.enrichment)
+    except EnrichmentError as error:
+        if running is None:
+            raise
+        metrics.enrichment_reloads.labels(ReloadResult.FAILURE).inc()
+        metrics.errors.labels(Stage.RELOAD).inc()
+        log.error("a file of the enrichment is not used, the old one goes on", error=str(error))  # noqa: TRY400
+        return running
+    if running is not None and found is not None and found.identity != running.identity:
+        metrics.enrichment_reloads.labels(ReloadResult.SUCCESS).inc()
+    return found
 
 
 def _builtin_rules(config: Config) -> list[Path]:
@@ -137,6 +160,7 @@ def _folders(config: Config) -> list[Path]:
     """What to watch: folders, because Kubernetes changes a mounted file by swapping a link beside it."""
     settings = config.rules
     files = [settings.values_file] if settings.values_file else []
+    files += config.enrichment.files
     paths: Iterable[Path] = [*settings.paths, *settings.parser_paths, *settings.pipelines, *files]
     if settings.builtin:
         paths = [*_builtin_rules(config), builtin("parsers"), *paths]

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from detector.backfill.atomic import replaced
 from detector.config import Limits
+from detector.enrichment.enricher import Enricher
 from detector.events import Event, JsonValue
 from detector.parsing.columns import TIME, LineColumns
 from detector.parsing.definition import Alternative
@@ -105,11 +106,12 @@ def table(events: Sequence[Event], records: pa.RecordBatch, path: str, columns: 
 class Reader:
     """Makes rows of records of one format (or `auto`): of lines that kernels read in columns, of others by events."""
 
-    def __init__(self, parsers: Parsers, form: str, limits: Limits) -> None:
+    def __init__(self, parsers: Parsers, form: str, limits: Limits, enricher: Enricher | None = None) -> None:
         self._parsers = parsers
         self._form = form
         self._limits = limits
         self._schema = schema(parsers)
+        self._enricher = enricher
         own = {field.name for field in _OWN}
         given = [field for field in self._schema if field.name not in own]
         names = [TIME, *(field.name for field in given)]
@@ -133,7 +135,8 @@ class Reader:
             rest = records.take(pa.array(np.sort(others)))
             events = self._parsers.parse(rest, format=self._form, logsource=None, limits=self._limits).events
             parts.append(table(events, rest, path, self._schema))
-        return pa.concat_tables(parts) if parts else self._schema.empty_table()
+        rows = pa.concat_tables(parts) if parts else self._schema.empty_table()
+        return self._enricher.columns(rows) if self._enricher else rows
 
     def _lines(self, form: str, records: pa.RecordBatch, columns: pa.RecordBatch, path: str) -> pa.Table:
         count = records.num_rows

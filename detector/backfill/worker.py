@@ -158,7 +158,9 @@ def _events(pipeline: Pipeline, file: File, part: pa.RecordBatch, job: Job, outc
     started = time.perf_counter()
     reader = _readers.get((job.spec_sha, file.format))
     if reader is None:
-        reader = _readers[job.spec_sha, file.format] = lake.Reader(pipeline.parsers, file.format, job.limits)
+        reader = _readers[job.spec_sha, file.format] = lake.Reader(
+            pipeline.parsers, file.format, job.limits, pipeline.enricher
+        )
     rows = reader.table(part, file.name)
     outcome.seconds["lake"] = outcome.seconds.get("lake", 0.0) + time.perf_counter() - started
     return rows

@@ -9,6 +9,7 @@ Each figure is a share, with its numerator and denominator.
 - cloud_recognized: events of clouds with the members that their format needs.
 - samples_recognized: samples of the definitions, as `auto`, each among all formats.
 - noise_rejected: lines of no format.
+- maxmind: look-ups in databases whose records are known.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import pyarrow as pa
 import re2
 
 from detector.config import Limits
+from detector.enrichment.databases import Database
 from detector.events import Event
 from detector.parsing.definition import JsonDefinition
 from detector.parsing.registry import AUTO, Parsers, compile_parsers, read_sources
@@ -82,6 +84,7 @@ def run(*, short: bool) -> Figures:
             event.format == "raw" and not event.ecs.keys() - {"message"}
             for event in parse(parsers, noise_lines(200 if short else 2_000))
         ),
+        "maxmind": _share(maxmind()),
     }
 
 
@@ -135,6 +138,19 @@ def parse(parsers: Parsers, lines: Iterable[bytes], timestamps_ms: Iterable[int]
     records = pa.RecordBatch.from_pylist(rows, schema=RECORDS)
     events = parsers.parse(records, format=AUTO, logsource=None, limits=Limits()).events
     return [event for event in events if event.ordinal == 0]
+
+
+def maxmind() -> Iterator[bool]:
+    """Whether the record of each network is the expected one, at its first address and its last."""
+    for path in sorted((CORPORA / "06_maxmind/expected").glob("*.json")):
+        database = Database(CORPORA / "06_maxmind" / f"{path.stem}.mmdb", path.stem)
+        for text, record in chain.from_iterable(entry.items() for entry in json.loads(path.read_bytes())):
+            network = ip_network(text, strict=False)
+            for address in (ip_address(text.partition("/")[0]), network[-1]):
+                right = database.get(str(address)) == record
+                if not right:
+                    print(f"    {path.stem} {address}: {database.get(str(address))} is not {record}")
+                yield right
 
 
 def _reference_ms(expected: Mapping[str, object]) -> int:

@@ -12,6 +12,7 @@ LEAST = {
     "cloud_recognized": 1.0,
     "samples_recognized": 1.0,
     "noise_rejected": 0.98,
+    "maxmind": 1.0,
 }
 
 

@@ -1,0 +1,1 @@
+"""What events are enriched with from outside: networks, places, threats, assets, user agents."""

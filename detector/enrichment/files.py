@@ -1,0 +1,78 @@
+"""The files of the enrichment: private copies, named by what is in them, so that nothing is ever half loaded."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from detector.errors import EnrichmentError
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file as it was when it was read.
+
+    path: as configured. sha: SHA-256 of its content. copy: of it, on this machine. modified_s: Unix time.
+    """
+
+    path: Path
+    sha: str
+    copy: Path
+    modified_s: float
+
+    @property
+    def readable(self) -> Path:
+        """The copy; on another machine of a cluster, the file itself."""
+        return self.copy if self.copy.exists() else self.path
+
+
+class Copies:
+    """A folder of copies, for as long as this process lives."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._before: frozenset[Path] = frozenset()
+
+    def take(self, paths: Iterable[Path]) -> tuple[File, ...]:
+        """Copies of some files, and of those that were taken the last time; older ones are deleted.
+
+        Raises EnrichmentError for one that cannot be read or copied.
+        """
+        files = tuple(self._take(path) for path in paths)
+        kept = frozenset(file.copy for file in files)
+        if self._folder is not None:
+            for old in self._folder.iterdir():
+                if old not in kept | self._before:
+                    old.unlink()
+        self._before = kept
+        return files
+
+    def _take(self, path: Path) -> File:
+        try:
+            folder = self._own_folder()
+            with path.open("rb") as file, tempfile.NamedTemporaryFile(dir=folder, delete=False) as made:
+                digest = hashlib.sha256()
+                while block := file.read(_BLOCK):
+                    digest.update(block)
+                    made.write(block)
+                modified_s = os.fstat(file.fileno()).st_mtime
+            copy = folder / (digest.hexdigest() + path.suffix)
+            Path(made.name).replace(copy)
+        except OSError as error:
+            detail = f"cannot be read, or not be copied to {tempfile.gettempdir()}: {error.strerror}"
+            raise EnrichmentError(detail, where=str(path)) from None
+        return File(path, digest.hexdigest(), copy, modified_s)
+
+    def _own_folder(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="detector-enrichment-"))
+            atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        return self._folder

@@ -1,0 +1,54 @@
+"""What the loaded rules and the alerts need of the enrichment: only that is looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+from detector.enrichment.enricher import Enricher
+from detector.enrichment.loading import Sources, enricher
+from detector.events import Event
+from detector.parsing.registry import Parsers
+from detector.sigma.nodes import FieldRef, leaves
+from detector.sigma.rule import Rule
+
+
+class Use:
+    """The enrichment of a pipeline: before the rules what they read, and all of it for events that one matched.
+
+    names: that the rules' conditions read and that the enrichment may give.
+    """
+
+    __slots__ = ("_for_rules", "enricher", "names")
+
+    def __init__(self, enricher: Enricher, names: Iterable[str]) -> None:
+        self.enricher = enricher
+        self.names = frozenset(names) & enricher.names.keys()
+        self._for_rules = enricher.questions(self.names)
+
+    @classmethod
+    def of(cls, sources: Sources, rules: Iterable[Rule], parsers: Parsers) -> Self:
+        """Of some rules. Raises EnrichmentError."""
+        return cls(enricher(sources), read_by(rules, parsers))
+
+    def for_rules(self, events: Sequence[Event], times_us: Sequence[int]) -> None:
+        """Add what the rules' conditions read. times_us: of each event."""
+        self.enricher.add(events, times_us, self._for_rules)
+
+    def for_alerts(self, events: Sequence[Event], times_us: Sequence[int]) -> None:
+        """Add all that is known: to alerts, and to what correlations are fed with."""
+        self.enricher.add(events, times_us, self.enricher.all)
+
+
+def read_by(rules: Iterable[Rule], parsers: Parsers) -> set[str]:
+    """The names that the rules' conditions read, and those that formats let them stand for."""
+    names = set[str]()
+    for rule in rules:
+        for leaf in leaves(rule.condition):
+            names.add(leaf.field)
+            if isinstance(leaf.matcher, FieldRef):
+                names.add(leaf.matcher.field)
+    for bindings in parsers.bindings.values():
+        for binding in bindings:
+            names.update(path for name in names & binding.aliases.keys() for path in binding.aliases[name])
+    return names

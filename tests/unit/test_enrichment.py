@@ -1,0 +1,147 @@
+"""Enrichment in the pipeline: rules read it, alerts tell it, whatever way a record takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pytest
+
+from detector import metrics
+from detector.backfill import lake
+from detector.config import Config, Enrichment, Limits, Rules
+from detector.enrichment.geo import Places
+from detector.enrichment.model import Answer
+from detector.metrics import ReloadResult
+from detector.pipeline import Pipeline
+from detector.reload import load
+from detector.window import WindowResult
+from tests import mmdb
+from tests.unit.test_pipeline import HARMLESS, window
+
+COUNTRY = """\
+title: A Country
+id: 11111111-1111-4111-8111-111111111111
+level: high
+logsource: {category: webserver}
+detection:
+  selection: {source.geo.country_iso_code: NZ, source.is_internal: false}
+  condition: selection
+"""
+PLAIN = """\
+title: A Path
+id: 22222222-2222-4222-8222-222222222222
+level: high
+logsource: {category: webserver}
+detection:
+  selection: {cs-uri-stem: /item/2}
+  condition: selection
+"""
+ABROAD = HARMLESS.replace(b"192.0.2.7", b"203.0.113.9")
+JSON = b'{"ip": "203.0.113.9", "method": "GET", "url": "/item/1", "status": 200, "time": "2026-11-24T08:00:00Z"}'
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> Path:
+    return mmdb.write(tmp_path / "city.mmdb", {"203.0.113.0/24": mmdb.place("NZ", "Wellington")})
+
+
+def config(folder: Path, *rules: str, **enrichment: Any) -> Config:
+    paths = []
+    for number, text in enumerate(rules):
+        path = folder / f"{number}.yml"
+        path.write_text(text)
+        paths.append(path)
+    return Config(rules=Rules(paths=tuple(paths), builtin=False), enrichment=Enrichment(**enrichment))
+
+
+def alerts(result: WindowResult) -> list[dict[str, Any]]:
+    return [orjson.loads(message.value or b"") for message in result.messages if message.topic == "alerts"]
+
+
+class TestRules:
+    @pytest.mark.parametrize("direct", [True, False])
+    def test_country(self, tmp_path: Path, city: Path, direct: bool) -> None:
+        """A rule matches by what is known of an address, and its alert says it, in the direct lane and out of it."""
+        pipeline = Pipeline(load(config(tmp_path, COUNTRY, PLAIN, is_internal=True, geo_databases=(city,)))[0])
+        pipeline.direct = direct
+
+        (alert,) = alerts(pipeline.run(window(HARMLESS, ABROAD, HARMLESS)))
+
+        assert alert["rule"]["title"] == "A Country"
+        assert alert["source"]["offset"] == 101
+        assert {match["field"]: match["value"] for match in alert["matches"]} == {
+            "source.geo.country_iso_code": "NZ",
+            "source.is_internal": False,
+        }
+        assert alert["event"]["source.geo.city_name"] == "Wellington"
+        assert alert["event"]["source.geo.location.lat"] == 1.5
+
+    def test_not_configured(self, tmp_path: Path) -> None:
+        """Without enrichment the fields are absent, and nothing stops."""
+        assert alerts(Pipeline(load(config(tmp_path, COUNTRY))[0]).run(window(ABROAD))) == []
+
+    def test_alerts_only(self, tmp_path: Path, city: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where no rule reads it, only events that matched are looked up."""
+        pipeline = Pipeline(load(config(tmp_path, PLAIN, geo_databases=(city,)))[0])
+        found: list[str] = []
+        look_up = Places.look_up
+
+        def noted(self: Places, field: str, values: Sequence[str]) -> list[Answer]:
+            found.extend(values)
+            return look_up(self, field, values)
+
+        monkeypatch.setattr(Places, "look_up", noted)
+
+        (alert,) = alerts(pipeline.run(window(HARMLESS, ABROAD, ABROAD.replace(b"item/1", b"item/2"))))
+
+        assert found == ["203.0.113.9"]
+        assert alert["event"]["geo_city"] == "Wellington"
+
+
+class TestReload:
+    def test_changed(self, tmp_path: Path, city: Path) -> None:
+        """A changed file makes another spec, whose answers are the new ones; the old one still answers as before."""
+        settings = config(tmp_path, COUNTRY, is_internal=True, geo_databases=(city,))
+        before, _ = load(settings)
+        mmdb.write(city, {"203.0.113.0/24": mmdb.place("FJ", "Suva")})
+        after, _ = load(settings, running=before.enrichment)
+
+        assert after.sha != before.sha
+        assert len(alerts(Pipeline(before).run(window(ABROAD)))) == 1
+        assert len(alerts(Pipeline(after).run(window(ABROAD)))) == 0
+
+    def test_broken(self, tmp_path: Path, city: Path) -> None:
+        """A file that breaks leaves the old one in use, counted."""
+        settings = config(tmp_path, COUNTRY, is_internal=True, geo_databases=(city,))
+        before, _ = load(settings)
+        failures = metrics.enrichment_reloads.labels(ReloadResult.FAILURE)
+        counted = failures._value.get()
+        city.write_bytes(city.read_bytes()[:50])
+
+        after, _ = load(settings, running=before.enrichment)
+
+        assert after.sha == before.sha
+        assert failures._value.get() == counted + 1
+        assert len(alerts(Pipeline(after).run(window(ABROAD)))) == 1
+
+
+class TestLake:
+    def test_columns(self, tmp_path: Path, city: Path) -> None:
+        """Rows of the lake have the fields, of lines that kernels read and of others."""
+        pipeline = Pipeline(load(config(tmp_path, is_internal=True, geo_databases=(city,)))[0])
+        reader = lake.Reader(pipeline.parsers, "auto", Limits(), pipeline.enricher)
+        leap = ABROAD.replace(b"08:00:00", b"08:00:60")
+
+        rows = reader.table(window(ABROAD, leap, HARMLESS).records, "a.log")
+
+        columns = ["source.geo.country_iso_code", "source.geo.location.lon", "is_internal"]
+        assert sorted(zip(*(rows[name].to_pylist() for name in columns), strict=True), key=repr) == [
+            ("NZ", -2.5, False),
+            ("NZ", -2.5, False),
+            (None, None, False),
+        ]
+        assert rows.schema.field("source.geo.location.lon").type == pa.float64()

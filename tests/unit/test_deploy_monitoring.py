@@ -185,7 +185,17 @@ class TestDashboard:
         """Its rows follow the way of a record."""
         rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
 
-        assert rows == ["Health", "Throughput", "Latency", "Detections", "Kafka", "Ray", "Errors", "Correlations"]
+        assert rows == [
+            "Health",
+            "Throughput",
+            "Latency",
+            "Detections",
+            "Kafka",
+            "Ray",
+            "Errors",
+            "Correlations",
+            "Enrichment",
+        ]
 
     @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: str(panel["title"]))
     def test_panel(self, panel: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from detector.config import Limits
 from detector.events import LogSource
 from detector.parsing.direct import line_kernels
 from detector.parsing.direct.line_format import Asked, LineFormat, UnfitError
-from detector.parsing.direct.line_recognizer import LineRecognizer
+from detector.parsing.direct.line_recognizer import line_recognizer
 from detector.parsing.direct.slots import ABSENT_SIZE, UNICODE, Slots
 from detector.parsing.direct.utf8_kernels import BEYOND_ASCII, UNFIT
 from detector.parsing.registry import AUTO, Parsers
@@ -46,7 +46,7 @@ class LineLane:
         asked: Asked,
     ) -> None:
         self._limits = limits
-        self._recognizer = LineRecognizer(parsers.recognizer.text) if form == AUTO else None
+        self._recognizer = line_recognizer(tuple(parsers.recognizer.text)) if form == AUTO else None
         self.kinds: list[LineFormat] = []
         self._number: dict[TextParser, int] = {}
         for parser in parsers.text.values():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import re2
 
 from detector.parsing.recognition import starts_of
+from detector.parsing.simd import padded
 from detector.parsing.text import TextParser
 from detector.parsing.tokenizer import NotLoweredError
 from detector.parsing.tokenizer.automaton import Automaton
@@ -18,6 +21,7 @@ class LineRecognizer:
     """One automaton over the signatures of all formats, the best ones first.
 
     parsers: in that order. Signatures that the automaton cannot run are asked of RE2, where they could come first.
+    It knows the steps that the formats' samples take: learning those takes longer than a window may.
     """
 
     __slots__ = ("_automaton", "_formats", "_others", "_parsers")
@@ -34,6 +38,10 @@ class LineRecognizer:
             else:
                 self._formats.append(number)
         self._automaton = Automaton([starts_of(parsers[number]) for number in self._formats])
+        samples = [record for parser in parsers for record in _lines_of(parser)]
+        ends = np.fromiter(accumulate(map(len, samples)), np.int64, len(samples))
+        data = padded(np.frombuffer(b"".join(samples), np.uint8))
+        self._automaton.first(data, ends - np.fromiter(map(len, samples), np.int64, len(samples)), ends)
 
     def lines(self, data: np.ndarray, begin: np.ndarray, end: np.ndarray) -> list[tuple[TextParser, np.ndarray]]:
         """The rows of each format; those that are of none, or for which it would take too long to say, are in none.
@@ -52,3 +60,14 @@ class LineRecognizer:
                 rows = rows[[not any(each.match(text) for each in before) for text in texts]]
             found.append((self._parsers[number], rows))
         return found
+
+
+@lru_cache(maxsize=4)
+def line_recognizer(parsers: tuple[TextParser, ...]) -> LineRecognizer:
+    """The recognizer of these parsers; the same in a process, so that new rules do not make it learn anew."""
+    return LineRecognizer(parsers)
+
+
+def _lines_of(parser: TextParser) -> list[bytes]:
+    records = (sample.record for sample in parser.definition.samples)
+    return [record.encode() for record in records if isinstance(record, str)]

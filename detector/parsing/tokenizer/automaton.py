@@ -51,6 +51,8 @@ class Automaton:
 
     __slots__ = (
         "_accepts",
+        "_all_accepts",
+        "_all_tails",
         "_ends",
         "_final",
         "_follow",
@@ -68,7 +70,7 @@ class Automaton:
     def __init__(self, expressions: Sequence[str]) -> None:
         self._sets: list[int] = []
         self._follow: list[int] = []
-        self._tails: list[int] = []
+        self._tails: dict[int, int] = {}
         self._accepts: list[int] = []
         first = 0
         for expression in expressions:
@@ -77,8 +79,10 @@ class Automaton:
             tail, accept = self._position(ANY), self._position(0)  # what follows its match, and that there is one
             self._link(ends | tail, tail | accept)
             first |= begins | (tail | accept if empty else 0)
-            self._tails.append(tail)
+            self._tails[tail] = len(self._tails)
             self._accepts.append(accept)
+        self._all_tails = _all(self._tails)
+        self._all_accepts = _all(self._accepts)
         self._ends = self._of(END)
         kinds = sorted({each & ~END for each in self._sets})
         numbers: dict[tuple[int, ...], int] = {}
@@ -135,18 +139,21 @@ class Automaton:
             ended, before = positions, 0
             while ended != before:  # one `$` may stand behind another
                 ended, before = ended | self._step(ended, self._ends), ended
-            found = (place for place, accept in enumerate(self._accepts) if ended & accept)
-            self._final[number] = next(found, NO_MATCH)
+            found = ended & self._all_accepts
+            self._final[number] = self._accepts.index(found & -found) if found else NO_MATCH
             self._stops[number] = self._stops_of(positions)
         return number
 
     def _stops_of(self, positions: int) -> np.uint64:
-        if not positions or any(
-            positions == tail | accept for tail, accept in zip(self._tails, self._accepts, strict=True)
-        ):
+        tail = positions & self._all_tails
+        if not positions or (tail and positions == tail | self._accepts[self._tails[tail & -tail]]):
             return SETTLED
-        left = [number for number, reading in enumerate(self._reads) if self._step(positions, reading) != positions]
-        return np.uint64(stops_of([byte for byte in range(256) if self.classes[byte] in left]))
+        left = {
+            number
+            for number, reading in enumerate(self._reads)
+            if not positions & reading or self._step(positions, reading) != positions
+        }
+        return np.uint64(stops_of([byte for byte, number in enumerate(self.classes.tolist()) if number in left]))
 
     def _step(self, positions: int, reading: int) -> int:
         """The positions that may come next when those of them that are `reading` are read."""
@@ -160,12 +167,13 @@ class Automaton:
 
     def _better(self, positions: int) -> int:
         """Without what could only find an expression behind one that is found already."""
-        for tail, accept in zip(self._tails, self._accepts, strict=True):
-            if positions & tail:
-                before = self._tails.index(tail)
-                earlier = (self._accepts[before - 1] << 1) - 1 if before else 0
-                return (positions & earlier) | tail | accept
-        return positions
+        tails = positions & self._all_tails
+        if not tails:
+            return positions
+        tail = tails & -tails  # those of earlier expressions are lower
+        place = self._tails[tail]
+        earlier = (self._accepts[place - 1] << 1) - 1 if place else 0
+        return (positions & earlier) | tail | self._accepts[place]
 
     def _of(self, members: int) -> int:
         return reduce(or_, (1 << place for place, each in enumerate(self._sets) if each & members), 0)

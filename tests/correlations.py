@@ -9,9 +9,14 @@ from typing import Any
 
 import orjson
 
+from detector.config import Correlation as Settings
+from detector.correlation.fold import Fired, Fold
+from detector.correlation.inputs import Entry
 from detector.correlation.judged import percentile
 from detector.correlation.rule import Correlation, Kind
+from detector.correlation.signals import Signals, decode
 from detector.sigma.ruleset import RuleSet
+from detector.window import Span, SpanResult, WindowResult
 from tests.sigma import load, rule_text
 
 BASES = tuple(
@@ -123,3 +128,49 @@ def _way(
     if rule.kind is Kind.TEMPORAL:
         return all(candidates)
     return any(list(chosen) == sorted(chosen) for chosen in product(*candidates))
+
+
+PARTITIONS = 3
+SOURCES = ("logs:0", "logs:1")
+
+
+def window(
+    partition: int, start: int, end: int, entries: Sequence[Entry], newest_us: int | None = None
+) -> WindowResult:
+    """A window of a source, read while more is there."""
+    span = Span("logs", partition, start, end, end - start, 1 << 40)
+    return WindowResult((SpanResult(span, end - start, 0, tuple(entries), newest_us),))
+
+
+class Replica:
+    """Windows of two sources, through signals, to the folds of all partitions, which may restart and repeat."""
+
+    def __init__(self, rules: Sequence[Correlation], lateness_us: int) -> None:
+        self._rules = rules
+        self.signals = Signals(PARTITIONS, 4_000, lateness_us)
+        self.logs: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+        self.folds = [Fold(rules, SOURCES, Settings()) for _ in range(PARTITIONS)]
+        self.snapshots: list[tuple[int, bytes]] = [(0, b"")] * PARTITIONS
+        self.fired: list[Fired] = []
+
+    def take(self, result: WindowResult) -> None:
+        """Send the signals of a window, and fold them."""
+        for message in self.signals.of(result, 0):
+            assert message.partition is not None
+            assert message.value is not None
+            self.logs[message.partition].append(message.value)
+            self.fired += self.folds[message.partition].apply(decode(message.value))
+
+    def snapshot(self, partition: int) -> None:
+        """Write the state down."""
+        self.snapshots[partition] = (len(self.logs[partition]), orjson.dumps(self.folds[partition].dump()))
+
+    def restart(self, partition: int) -> None:
+        """From the snapshot, and what came after it, silently."""
+        fold = Fold(self._rules, SOURCES, Settings())
+        position, dumped = self.snapshots[partition]
+        if dumped:
+            fold.load(orjson.loads(dumped))
+        for value in self.logs[partition][position:]:
+            fold.apply(decode(value))
+        self.folds[partition] = fold

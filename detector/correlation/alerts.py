@@ -12,6 +12,7 @@ from detector.alerts.model import MAX_ENTITY_BYTES, MAX_NAME_BYTES, SCHEMA_VERSI
 from detector.alerts.text import cut, harmless_json
 from detector.alerts.threat import threat_part
 from detector.config import Limits
+from detector.correlation.buckets import Hit
 from detector.correlation.fold import Fired
 from detector.correlation.rule import Correlation
 from detector.events import JsonValue
@@ -22,13 +23,13 @@ _MAX_RULE_BYTES = 16 << 10
 _KINDS = ("ip", "user", "host")
 
 
-def correlation_id(rule_key: str, group: str, start_us: int) -> str:
-    """SHA-256, in hex, of the JSON array `[rule_key,group,start_us]` without white space.
+def correlation_id(rule_key: str, group: str, start_us: int, mark: str = "") -> str:
+    """SHA-256, in hex, of the JSON array `[rule_key,group,start_us]` without white space; with `mark`, if there is one.
 
     group: the JSON array of its values, as an array, not a text. The same events give the same id, in whatever order
     they come and however often.
     """
-    return hashlib.sha256(orjson.dumps([rule_key, orjson.loads(group), start_us])).hexdigest()
+    return hashlib.sha256(orjson.dumps([rule_key, orjson.loads(group), start_us, *([mark] * bool(mark))])).hexdigest()
 
 
 def encode_fired(
@@ -40,7 +41,7 @@ def encode_fired(
         another correlation.
     """
     rule, hit = fired.correlation, fired.hit
-    identity = correlation_id(rule.key, hit.group, hit.start_us)
+    identity = correlation_id(rule.key, hit.group, hit.start_us, hit.mark)
     values: list[str] = orjson.loads(hit.group)
     group = dict(zip(rule.group_by, values, strict=True))
     entity = _entity(rule, group)
@@ -67,9 +68,9 @@ def encode_fired(
             {
                 "selection": rule.kind.value,
                 "field": of_event.text(",".join(rule.values[0]), MAX_NAME_BYTES),
-                "value": hit.value,
+                "value": _seen(hit, of_event),
                 "modifiers": "",
-                "pattern": str(rule.threshold or "rules that matched"),
+                "pattern": of_event.text(_pattern(rule, hit)),
             }
         ],
         "event": {of_event.text(name, MAX_NAME_BYTES): of_event.text(value) for name, value in group.items()},
@@ -96,8 +97,30 @@ def encode_fired(
             "value": hit.value,
         },
     }
+    if hit.finding is not None:
+        finding = hit.finding
+        alert["anomaly"] = {
+            "expected": of_event.value(finding.expected),
+            "seen": of_event.value(finding.seen),
+            "unlikely": finding.unlikely,
+            "text": of_event.text(finding.text),
+            "mark": of_event.text(hit.mark),
+        }
+        alert["truncated"] = of_rule.cut or of_event.cut
     headers = alert_headers(rule.about, identity, source, entity.value, iso_time(hit.time_us))
     return Message("alerts", entity.value.encode(), harmless_json(orjson.dumps(alert)), headers, timestamp_ms)
+
+
+def _seen(hit: Hit, room: Room) -> JsonValue:
+    return hit.value if hit.finding is None else room.value(hit.finding.seen)
+
+
+def _pattern(rule: Correlation, hit: Hit) -> str:
+    """What the value was compared with."""
+    if hit.finding is not None:
+        expected = hit.finding.expected
+        return f"expected {expected:.6g}" if isinstance(expected, float) else f"expected {expected}"
+    return str(rule.threshold or "rules that matched")
 
 
 def _entity(rule: Correlation, group: dict[str, str]) -> Entity:

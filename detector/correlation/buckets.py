@@ -22,12 +22,25 @@ Place = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What was expected, what was seen, and the chance of such a thing at most (0 to 1), by `docs/anomalies.md`."""
+
+    expected: float | str
+    seen: float | str
+    unlikely: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A group that fulfils its correlation's condition.
 
     start_us: what tells it from others of the group: the beginning of the bucket, or the window's first event.
     time_us: of the window's last event. value: the count or number that fulfils it.
     place: of the event with which it did.
+    end_us: when another correlation takes it; -1 for those that tell with `Buckets.settled`.
+    mark: what else tells it from others of the group, where its beginning does not.
+    finding: what an anomaly says of it.
     """
 
     group: str
@@ -35,6 +48,9 @@ class Hit:
     time_us: int
     value: float
     place: Place
+    end_us: int = -1
+    mark: str = ""
+    finding: Finding | None = None
 
 
 class Buckets(Generic[S]):

@@ -190,7 +190,7 @@ class Fold:
                 for hit in settled:
                     judged += self._pass_on(hit, hit.time_us, feed)
                 for hit in at_the_end:
-                    judged += self._pass_on(hit, hit.start_us + running.correlation.timespan_us, feed)
+                    judged += self._pass_on(hit, hit.end_us, feed)
         fired += sorted(judged, key=lambda each: (each.hit.time_us, each.hit.place, each.correlation.key))
 
     def _pass_on(self, hit: Hit, time_us: int, feed: _Feed) -> list[Fired]:
@@ -201,7 +201,7 @@ class Fold:
             return []
         values: list[str] = orjson.loads(hit.group)
         value: str | float | None = "\0".join(values[place] for place in feed.values) if feed.values else None
-        if running.correlation.kind.of_numbers:
+        if running.correlation.numeric:
             value = number_of(value)
             if value is None:
                 return []

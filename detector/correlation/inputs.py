@@ -64,7 +64,7 @@ def inputs_of(correlations: Sequence[Correlation]) -> Inputs:
     for each in correlations:
         for place, key in enumerate(each.rules):
             fields, values = each.fields[place], each.values[place]
-            numbers = each.kind.of_numbers
+            numbers = each.numeric
             taken = Input(each.definition, place, fields, values, numbers, each.family, each.shared)
             inputs.setdefault(key, []).append(taken)
     return inputs

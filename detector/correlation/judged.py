@@ -66,7 +66,7 @@ class Judged:
             behind = bisect_left(events, [end_us])
             if (value := judge(self._correlation, events[:behind])) is not None:
                 last = events[behind - 1]
-                found.append(Hit(group, events[0][0], last[0], value, (last[1], last[2], last[3])))
+                found.append(Hit(group, events[0][0], last[0], value, (last[1], last[2], last[3]), end_us))
             del events[:behind]
             if events:
                 heapq.heappush(self._ends, (events[0][0] + self._correlation.timespan_us, group))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 
 import orjson
@@ -127,6 +127,8 @@ def _correlation(parsed: Parsed, rules: Sequence[Rule], below: Mapping[int, Corr
         [[way.required, sorted(way.forbidden)] for way in ways],
         parsed.percentile,
     ]
+    if parsed.options is not None:
+        meaning.append(asdict(parsed.options))
     return Correlation(
         about=parsed.about,
         kind=parsed.kind,
@@ -140,6 +142,7 @@ def _correlation(parsed: Parsed, rules: Sequence[Rule], below: Mapping[int, Corr
         ways=ways,
         percentile=parsed.percentile,
         generate=parsed.generate,
+        options=parsed.options,
         definition=hashlib.sha256(orjson.dumps(meaning)).hexdigest()[:16],
     )
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from detector.correlation.anomalies.options import BaselineOptions, Measure, OptionError, Options, parse_options
+from detector.correlation.anomalies.travel import FIELDS
 from detector.correlation.rule import OPERATORS, Kind, Threshold
+from detector.correlation.slo import Objective
 from detector.sigma.checks import MAX_DOTS, Refusal
 from detector.sigma.nearest import nearest
 from detector.sigma.parsing import parse_rule
@@ -20,6 +23,10 @@ MAX_FIELDS = 8
 MAX_TIMESPAN_US = 31 * 86_400_000_000
 """The longest timespan: a month; all that long, its events are state."""
 
+MIN_PERIOD_US = 7 * 86_400_000_000
+"""The shortest period of an objective: its longest window is three days."""
+
+_PAIR = 2
 _SECTION = "correlation"
 _KEYS = ("type", "rules", "group-by", "timespan", "timeframe", "condition", "aliases", "generate")
 _TIMESPAN = re.compile(r"([1-9][0-9]{0,8})([smhdwMy])")
@@ -48,6 +55,7 @@ class Parsed:
     percentile: float
     aliases: Mapping[str, Mapping[str, str]]
     generate: bool
+    options: Options | None = None
 
 
 def parse_correlation(document: Mapping[str, Any], path: str, number: int) -> Parsed:
@@ -69,6 +77,10 @@ def parse_correlation(document: Mapping[str, Any], path: str, number: int) -> Pa
     if extended is not None and not kind.temporal:
         raise _refusal(f"the condition of {kind} is a mapping, such as `gte: 6`", _SECTION, "condition")
     references = _references(section, extended)
+    options = None
+    if kind.anomaly:
+        condition = {} if condition is None else condition
+        options = _options(condition, kind, references, _timespan(section))
     rest = {key: value for key, value in document.items() if key != _SECTION}
     return Parsed(
         about=parse_rule(rest | _NO_EVENTS, path, number),
@@ -76,12 +88,13 @@ def parse_correlation(document: Mapping[str, Any], path: str, number: int) -> Pa
         references=references,
         group_by=_names(section, "group-by"),
         timespan_us=_timespan(section),
-        threshold=None if extended is not None else _threshold(condition, kind),
+        threshold=None if extended is not None or kind.anomaly else _threshold(condition, kind),
         condition=extended,
-        value_fields=_value_fields(condition, kind) if isinstance(condition, dict) else (),
+        value_fields=_value_fields(condition, kind, options) if isinstance(condition, dict) else (),
         percentile=_percentile(condition, kind),
         aliases=_aliases(section),
         generate=_generate(section, document),
+        options=options,
     )
 
 
@@ -165,18 +178,49 @@ def _threshold(condition: Any, kind: Kind) -> Threshold | None:
     return threshold
 
 
-def _value_fields(condition: Mapping[str, Any], kind: Kind) -> tuple[str, ...]:
-    wanted = kind is Kind.VALUE_COUNT or kind.of_numbers
+def _options(condition: Any, kind: Kind, references: tuple[str, ...], timespan_us: int) -> Options:
+    """What an anomaly takes, and that it takes as many rules as it needs."""
+    if not isinstance(condition, dict):
+        raise _refusal(f"the condition of {kind} is a mapping", _SECTION, "condition")
+    try:
+        options = parse_options(kind, {key: value for key, value in condition.items() if key != "field"})
+    except OptionError as error:
+        raise _refusal(str(error), _SECTION, "condition", error.key) from None
+    if isinstance(options, BaselineOptions) and options.measure is Measure.RATIO and len(references) != _PAIR:
+        raise _refusal("a ratio is of two `rules`: the part, and the whole", _SECTION, "rules")
+    if isinstance(options, Objective):
+        if options.numeric and len(references) != 1:
+            raise _refusal("an objective with `lte` has one rule, which takes all events", _SECTION, "rules")
+        if not options.numeric and len(references) != _PAIR:
+            message = "an objective has two `rules`: one that takes all events, and one that takes the bad ones"
+            raise _refusal(message, _SECTION, "rules")
+        if timespan_us < MIN_PERIOD_US:
+            raise _refusal("the period of an objective is at least 7 days", _SECTION, "timespan")
+    return options
+
+
+def _takes_fields(kind: Kind, options: Options | None) -> bool:
+    if isinstance(options, BaselineOptions):
+        return options.measure in (Measure.SIZE, Measure.SUM, Measure.DISTINCT)
+    if kind.anomaly:
+        return kind is not Kind.ABSENCE and (kind is not Kind.SLO or (options is not None and options.numeric))
+    return kind is Kind.VALUE_COUNT or kind.of_numbers
+
+
+def _value_fields(condition: Mapping[str, Any], kind: Kind, options: Options | None) -> tuple[str, ...]:
+    wanted = _takes_fields(kind, options)
     if "field" in condition and not wanted:
-        raise _refusal(f"{kind} looks at no `field`", _SECTION, "condition", "field")
+        raise _refusal(f"{kind} looks at no `field` here", _SECTION, "condition", "field")
     if not wanted:
         return ()
-    given = condition.get("field")
+    given = condition.get("field", list(FIELDS) if kind is Kind.IMPOSSIBLE_TRAVEL else None)
     listed = given if isinstance(given, list) else [given]
     if not listed or not all(_is_field(each) for each in listed) or len(listed) > MAX_FIELDS:
         raise _refusal(f"{kind} needs the name of a `field`", _SECTION, "condition")
-    if kind.of_numbers and len(listed) > 1:
+    if (kind.of_numbers or (options is not None and options.numeric)) and len(listed) > 1:
         raise _refusal(f"{kind} computes with one `field`", _SECTION, "condition", "field")
+    if kind is Kind.IMPOSSIBLE_TRAVEL and len(listed) != _PAIR:
+        raise _refusal(f"{kind} needs two fields: latitude and longitude", _SECTION, "condition", "field")
     return tuple(listed)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from detector.correlation.anomalies.options import Options
 from detector.sigma.rule import Rule
 
 
@@ -21,6 +22,18 @@ class Kind(StrEnum):
     VALUE_MEDIAN = "value_median"
     TEMPORAL = "temporal"
     TEMPORAL_ORDERED = "temporal_ordered"
+    NEW_VALUE = "new_value"
+    RARE_VALUE = "rare_value"
+    BASELINE = "baseline"
+    OUTLIER = "outlier"
+    IMPOSSIBLE_TRAVEL = "impossible_travel"
+    ABSENCE = "absence"
+    SLO = "slo"
+
+    @property
+    def anomaly(self) -> bool:
+        """Whether it is no correlation of Sigma's, but compares events with what was before."""
+        return self in _ANOMALIES
 
     @property
     def of_numbers(self) -> bool:
@@ -32,6 +45,18 @@ class Kind(StrEnum):
         """Whether it asks which rules matched, not how often."""
         return self in (Kind.TEMPORAL, Kind.TEMPORAL_ORDERED)
 
+
+_ANOMALIES = frozenset(
+    (
+        Kind.NEW_VALUE,
+        Kind.RARE_VALUE,
+        Kind.BASELINE,
+        Kind.OUTLIER,
+        Kind.IMPOSSIBLE_TRAVEL,
+        Kind.ABSENCE,
+        Kind.SLO,
+    )
+)
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "gt": operator.gt,
@@ -85,7 +110,8 @@ class Correlation:
     rules: keys of the rules, or correlations, whose events it takes; names: as it calls them.
     group_by: names of the fields by which events are grouped; fields: what each rule calls them, by rule.
     values: by rule, the fields whose value is counted or computed with; percentile: 0 to 100.
-    threshold: of the count or value; None for temporal ones, which have ways.
+    threshold: of the count or value; None for temporal ones, which have ways, and for anomalies.
+    options: what an anomaly takes; None for others.
     generate: whether the events of its rules are alerts, too.
     family: names it together with those that it refers to, or that refer to it, directly or not: all that a group of
         them needs must meet in one place. shared: places in `group_by` of the fields that all of them group by.
@@ -107,6 +133,7 @@ class Correlation:
     definition: str
     family: str = ""
     shared: tuple[int, ...] = ()
+    options: Options | None = None
 
     @property
     def key(self) -> str:
@@ -114,11 +141,18 @@ class Correlation:
         return self.about.key
 
     @property
+    def numeric(self) -> bool:
+        """Whether the values of its events are numbers."""
+        return self.kind.of_numbers or (self.options is not None and self.options.numeric)
+
+    @property
     def monotone(self) -> bool:
         """Whether further events of a window can never make it false: it then fires with the event that makes it true.
 
         All others are judged when the watermark has passed.
         """
+        if self.kind.anomaly:
+            return False
         if self.kind.temporal:
             return not any(way.forbidden for way in self.ways)
         return not self.kind.of_numbers and self.threshold is not None and self.threshold.least is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from detector.correlation.anomalies.states import make_anomaly
 from detector.correlation.buckets import Hit, Place
 from detector.correlation.counts import EventCount, ValueCount
 from detector.correlation.judged import Judged
@@ -50,6 +51,8 @@ def make_state(correlation: Correlation, max_events: int, *, feeds: bool = False
 
     max_events: of a group, where it has to remember them all. feeds: whether another correlation takes what fires.
     """
+    if correlation.kind.anomaly:
+        return make_anomaly(correlation)
     if not correlation.monotone:
         return Judged(correlation, max_events)
     if correlation.kind is Kind.TEMPORAL:

@@ -11,7 +11,8 @@
         records: [...]
         alerts: []
 
-`at` counts from the case's beginning and stands for the record's own time, whatever that says. Where a file has several
+`at` counts from the case's beginning and stands for the record's own time, whatever that says. All time passes then; a
+case ends earlier with `until: 2h`, so that a source may be silent at its end, or not yet be. Where a file has several
 correlations, `alerts` maps the title of each one that fires to its groups.
 """
 
@@ -44,6 +45,7 @@ MAX_RECORDS = 10_000
 
 _KEYS = {"format", "logsource", "cases"}
 _CASE_KEYS = {"name", "records", "alerts"}
+_UNTIL = "until"
 _RECORD_KEYS = {"at", "record", "times", "every"}
 _SPAN = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -56,12 +58,16 @@ Alerts = dict[str, set[tuple[str, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Records with their times in milliseconds from the beginning, and what must fire; where it is written."""
+    """Records with their times in milliseconds from the beginning, and what must fire; where it is written.
+
+    until_us: up to when time passes.
+    """
 
     name: str
     records: tuple[tuple[int, bytes], ...]
     alerts: Alerts
     where: str
+    until_us: int = _END_US
 
 
 def case_results(rules: RuleSet, parsers: Parsers, settings: Config) -> Iterator[Result]:
@@ -120,7 +126,7 @@ def _fired(case: Case, correlations: list[Correlation], bench: _Bench) -> Alerts
                 entries += entries_of(inputs[rule.key], views, event, event.record, time_ms)
     fold = Fold(correlations, [_SOURCE], bench.settings.correlation)
     found: Alerts = {}
-    message = encode(Signal(_SOURCE, 0, len(rows), _END_US, entries))
+    message = encode(Signal(_SOURCE, 0, len(rows), case.until_us, entries))
     quiet = silenced(bench.rules.correlations)
     for fired in fold.apply(decode(message)):
         if fired.correlation.key in quiet:
@@ -152,14 +158,15 @@ def _cases(document: Document, path: Path, correlations: list[Correlation]) -> l
         raise error("`cases` must list at least two cases", "cases")
     read = []
     for index, case in enumerate(cases):
-        if not isinstance(case, dict) or set(case) != _CASE_KEYS:
-            raise error("a case has `name`, `records` and `alerts`", "cases", index)
+        if not isinstance(case, dict) or not _CASE_KEYS <= set(case) <= _CASE_KEYS | {_UNTIL}:
+            raise error("a case has `name`, `records` and `alerts`, and may have `until`", "cases", index)
         try:
             records = tuple(_records(case["records"]))
             alerts = _alerts(case["alerts"], correlations)
+            until_us = (RECORD_TIME_MS + _ms(case[_UNTIL])) * 1_000 if _UNTIL in case else _END_US
         except (TypeError, ValueError) as mistake:
             raise error(str(mistake), "cases", index) from None
-        read.append(Case(str(case["name"]), records, alerts, f"{path}:{document.line('cases', index)}"))
+        read.append(Case(str(case["name"]), records, alerts, f"{path}:{document.line('cases', index)}", until_us))
     return read
 
 

@@ -17,7 +17,7 @@ from detector.correlation.rule import Correlation, Kind
 from detector.correlation.signals import Columns, Signal, Signals, SignalsError, decode, encode
 from detector.sigma.fields import EventView
 from detector.window import Span, SpanResult, WindowResult
-from tests.correlations import BASES, Seen, correlation, crossings, oracle
+from tests.correlations import BASES, PARTITIONS, SOURCES, Replica, Seen, correlation, crossings, oracle, window
 from tests.sigma import event, load
 
 SECOND = 1_000_000
@@ -38,17 +38,10 @@ RULES = [
     for number, section in enumerate(SECTIONS, start=1)
 ]
 SETTINGS = Settings()
-PARTITIONS = 3
-SOURCES = ("logs:0", "logs:1")
 
 
 def entry(number: int, time_us: int, offset: int, *, group: str = "x", rule: int = 0, value: float = 1) -> Entry:
     return Entry(RULES[number].definition, rule, group_of([group]), time_us, offset, 0, value, 0)
-
-
-def window(partition: int, start: int, end: int, entries: list[Entry], newest_us: int | None = None) -> WindowResult:
-    span = Span("logs", partition, start, end, end - start, 1 << 40)
-    return WindowResult((SpanResult(span, end - start, 0, tuple(entries), newest_us),))
 
 
 def ids(fired: list[Fired]) -> list[tuple[str, str, int]]:
@@ -61,37 +54,6 @@ def columns(signal: Signal) -> Columns:
 
 def value_of(rule: Correlation, seen: Seen) -> str | float:
     return str(seen.value) if rule.kind is Kind.VALUE_COUNT else float(seen.value)
-
-
-class Replica:
-    """Windows of two sources, through signals, to the folds of all partitions, which may restart and repeat."""
-
-    def __init__(self) -> None:
-        self.signals = Signals(PARTITIONS, 4_000, LATE_US)
-        self.logs: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
-        self.folds = [Fold(RULES, SOURCES, SETTINGS) for _ in range(PARTITIONS)]
-        self.snapshots: list[tuple[int, bytes]] = [(0, b"")] * PARTITIONS
-        self.fired: list[tuple[str, str, int]] = []
-
-    def take(self, result: WindowResult) -> None:
-        for message in self.signals.of(result, 0):
-            assert message.partition is not None
-            assert message.value is not None
-            self.logs[message.partition].append(message.value)
-            self.fired += ids(self.folds[message.partition].apply(decode(message.value)))
-
-    def snapshot(self, partition: int) -> None:
-        self.snapshots[partition] = (len(self.logs[partition]), orjson.dumps(self.folds[partition].dump()))
-
-    def restart(self, partition: int) -> None:
-        """From the snapshot, and what came after it, silently."""
-        fold = Fold(RULES, SOURCES, SETTINGS)
-        position, dumped = self.snapshots[partition]
-        if dumped:
-            fold.load(orjson.loads(dumped))
-        for value in self.logs[partition][position:]:
-            fold.apply(decode(value))
-        self.folds[partition] = fold
 
 
 EVENT = st.tuples(
@@ -112,7 +74,7 @@ class TestSameAnswer:
             source = number % 2
             place = (SOURCES[source], len(seen[source]), 0)
             seen[source].append(Seen(group_of([group]), second * SECOND, rule, value, place))
-        replica = Replica()
+        replica = Replica(RULES, LATE_US)
         positions = [0, 0]
 
         while any(positions[source] < len(seen[source]) for source in (0, 1)):
@@ -142,8 +104,9 @@ class TestSameAnswer:
 
         everything = seen[0] + seen[1]
         wanted = {(rule.key, *each) for rule in RULES for each in oracle(rule, everything)}
-        assert len(replica.fired) == len(set(replica.fired))
-        assert set(replica.fired) == wanted
+        fired = ids(replica.fired)
+        assert len(fired) == len(set(fired))
+        assert set(fired) == wanted
 
 
 def chain(below: dict[str, Any], above: dict[str, Any]) -> list[Correlation]:

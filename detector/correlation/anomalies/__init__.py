@@ -1,0 +1,1 @@
+"""Anomalies: events compared with what was before, in order of their time (`docs/anomalies.md`)."""

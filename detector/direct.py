@@ -15,11 +15,13 @@ import pyarrow as pa
 
 from detector.config import InputTopic, Limits
 from detector.events import Event, LogSource
+from detector.parsing.direct.derived import Derived
 from detector.parsing.direct.lane import JsonLane, Kind
 from detector.parsing.direct.line_format import LineFormat
 from detector.parsing.direct.line_lane import LineLane
 from detector.parsing.direct.slots import Slots
-from detector.parsing.direct.symbols import Leaf
+from detector.parsing.direct.symbols import Leaf, UnfitError
+from detector.parsing.mapping import MISSING
 from detector.parsing.registry import AUTO, Parsers
 from detector.sigma.engine import Bound, Engine
 from detector.sigma.engine.kernels import HAS_VALUE, IS_NULL, IS_PRESENT
@@ -39,6 +41,8 @@ class _Reads(Protocol[_Kind]):
     kinds: list[_Kind]
 
     def read(self, records: pa.RecordBatch) -> tuple[Slots, np.ndarray]: ...
+
+    def complete(self, slots: Slots, kinds: np.ndarray) -> tuple[Slots, np.ndarray]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +149,12 @@ class DirectLane:
                 fields = {
                     name: _field_slots(
                         keyword_values(event) if name == KEYWORDS else values_at(event, binding.aliases, name),
+                        kind.derived,
                         read=name in bound.program.read,
                     )
                     for name in bound.program.fields
                 }
-            except _UnfitFieldError:
+            except UnfitError:
                 return None
             if KEYWORDS in fields:
                 fields[KEYWORDS] = FieldSlots(fields[KEYWORDS].slots, fields[KEYWORDS].bits | IS_PRESENT)
@@ -180,6 +185,7 @@ class _Lane(Generic[_Kind]):
         unfit = [number for number, views in enumerate(self._views) if views is None]
         if unfit:
             kinds[np.isin(kinds, unfit)] = -1
+        slots, kinds = self.lane.complete(slots, kinds)
         rows: dict[int, tuple[Bound, list[np.ndarray], list[tuple[int, int, int]]]] = {}
         for number in np.flatnonzero(np.bincount(kinds + 1, minlength=1)[1:]).tolist():
             part = np.flatnonzero(kinds == number)
@@ -212,12 +218,8 @@ def _first_places(matches: np.ndarray) -> np.ndarray:
     return matches[np.concatenate([[True], ~again])] if len(matches) else matches
 
 
-class _UnfitFieldError(Exception):
-    """A field that is in no slot."""
-
-
 class _Ecs(dict[str, object]):
-    """The ECS fields of a kind: none are there, and what may be there is unfit."""
+    """The ECS fields of a kind, each found when it is asked for."""
 
     def __init__(self, kind: Kind, enriched: frozenset[str]) -> None:
         super().__init__()
@@ -225,22 +227,25 @@ class _Ecs(dict[str, object]):
         self._enriched = enriched
 
     def __contains__(self, name: object) -> bool:
-        if name in self._enriched or self._kind.may_have(str(name)):
-            raise _UnfitFieldError(name)
-        return False
+        if name in self._enriched:
+            raise UnfitError(f"{name} is enriched")
+        return self._kind.derived.field(str(name)) is not MISSING
+
+    def __getitem__(self, name: str) -> object:
+        return self._kind.derived.field(name)
 
 
-def _field_slots(values: list[object], *, read: bool) -> FieldSlots:
+def _field_slots(values: list[object], derived: Derived, *, read: bool) -> FieldSlots:
     """Where the values of a field are; `read`: by comparing them, else only their presence counts."""
     slots: dict[int, None] = {}
-    bits = IS_PRESENT if values else 0
+    bits = 0 if all(isinstance(value, Leaf) for value in values) else IS_PRESENT  # a leaf may be absent
     for value in flatten(values):
         if value is None:
             bits |= IS_NULL
-        elif isinstance(value, Leaf) and (value.exact or not read):
-            slots[value.slot] = None
         elif read:
-            raise _UnfitFieldError
+            slots[derived.read(value)] = None
+        elif isinstance(value, Leaf):
+            slots[value.slot] = None
         else:
             bits |= HAS_VALUE
     return FieldSlots(tuple(slots), bits)

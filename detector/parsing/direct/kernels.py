@@ -1,8 +1,8 @@
 """Numba kernels that read JSON records without making objects of them.
 
-A record is read in one pass into slots, one for each value that is no container, in the order of the text; and into a
-shape, the number of its sequence of keys and kinds of values. Shapes grow as a trie: an edge is a key with a kind.
-What `value_kernels` refuses has no shape, nor has what is nested deeper than MAX_DEPTH.
+A record is read in one pass into slots, one for each value in it, in the order of the text; and into a shape, the
+number of its sequence of keys and kinds of values. Shapes grow as a trie: an edge is a key with a kind.
+What `value_kernels` refuses has no shape, nor has what is nested deeper than MAX_DEPTH, or has escapes in a key.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from detector.parsing.direct.slots import ESCAPED, ODD, UNICODE
 from detector.parsing.direct.text_kernels import same_bytes, text_hash
-from detector.parsing.direct.value_kernels import ARRAY, END, OBJECT, space, string, value
+from detector.parsing.direct.value_kernels import ARRAY, END, NUMBER, OBJECT, space, string, value
 from detector.parsing.jit import Bytes, Ints, Longs, compiled, inlined
 from detector.parsing.simd import BLOCK
 
@@ -77,8 +78,8 @@ def _key(data: Bytes, at: int, end: int, keys: Bytes, edges: Ints, edge: int) ->
         fits = behind + 1 < end and data[np.uint64(behind)] == 34 and data[np.uint64(behind + 1)] == 58
         if fits and same_bytes(data, key, keys, np.int64(edges[np.uint64(edge), 1]), size):
             return size, space(data, behind + 2)
-    behind, _ = string(data, key, end)
-    if behind < 0:
+    behind, found = string(data, key, end)
+    if behind < 0 or found & ESCAPED:
         return 0, -1
     at = behind + 1
     if data[np.uint64(at)] != 58:
@@ -89,11 +90,11 @@ def _key(data: Bytes, at: int, end: int, keys: Bytes, edges: Ints, edge: int) ->
 
 
 @compiled
-def _read(  # noqa: PLR0917
+def _read(  # noqa: PLR0917, C901, PLR0912, PLR0915 -- one pass over the text
     data: Bytes,
     at: int,
     end: int,
-    stack: Bytes,
+    stack: Longs,
     keys: Bytes,
     edges: Ints,
     nodes: Ints,
@@ -103,22 +104,34 @@ def _read(  # noqa: PLR0917
     sizes: Ints,
     flags: Bytes,
 ) -> tuple[int, int]:
-    """The node at which one record ends, -1 if it is malformed; and the number of the slot behind its last one."""
+    """The node at which one record ends, -1 if it is malformed; and the number of the slot behind its last one.
+
+    stack: (depth, 2) scratch: what closes each object or array around, and its slot.
+    """
     if at >= end or data[np.uint64(at)] != 123:
         return -1, slot
     at += 1
     depth, node = 0, 0
-    stack[0] = 125
+    stack[0, 0], stack[0, 1] = 125, -1
     first = True
+    odd, unicode = -1, -1  # where such a thing was last
     while True:
+        before = at
         at = space(data, at)
         if at >= end:
             return -1, slot
-        closer = stack[np.uint64(depth)]
+        if at > before:
+            odd = at
+        closer = stack[np.uint64(depth), 0]
         byte = data[np.uint64(at)]
         if byte == closer:
             at += 1
             node = _step(node, END, data, at, 0, keys, edges, nodes, counts)
+            if depth > 0:
+                where = np.uint64(stack[np.uint64(depth), 1])
+                start = np.int64(starts[where])
+                sizes[where] = at - start
+                flags[where] = (ODD if odd > start else 0) | (UNICODE if unicode > start else 0)
             depth -= 1
             first = False
             if node < 0 or depth < 0:
@@ -127,26 +140,37 @@ def _read(  # noqa: PLR0917
         if not first:
             if byte != 44:
                 return -1, slot
-            at = space(data, at + 1)
+            before = at + 1
+            at = space(data, before)
+            if at > before:
+                odd = at
         key, size = at, 0
         if closer == 125:
             key += 1
             size, at = _key(data, at, end, keys, edges, nodes[np.uint64(node), 0])
+            if at > key + size + 2:
+                odd = at
         if at < 0 or at >= end:
             return -1, slot
         byte = data[np.uint64(at)]
         if byte in (123, 91):
             kind = OBJECT if byte == 123 else ARRAY
+            starts[np.uint64(slot)] = at
             at += 1
             depth += 1
             if depth >= stack.shape[0]:
                 return -1, slot
-            stack[np.uint64(depth)] = byte + 2
+            stack[np.uint64(depth), 0], stack[np.uint64(depth), 1] = byte + 2, slot
             first = True
         else:
             at, kind = value(data, at, end, slot, starts, sizes, flags)
-            slot += 1
+            found = flags[np.uint64(slot)]
+            if found & ODD or kind == NUMBER:
+                odd = at
+            if found & UNICODE:
+                unicode = at
             first = False
+        slot += 1
         if at < 0:
             return -1, slot
         node = _step(node, kind, data, key, size, keys, edges, nodes, counts)
@@ -177,9 +201,9 @@ def scan(  # noqa: PLR0917
         keys, edges, nodes, counts: the trie, see `shapes.Trie`.
         shapes: (records,) out; -1 for a record without a shape.
         bases: (records + 1,) out; the slots of record r are those from `bases[r]` to `bases[r + 1]`.
-        starts, sizes, flags: out; room for half as many slots as there are bytes.
+        starts, sizes, flags: out; room for half as many slots as there are bytes, and MAX_DEPTH more.
     """
-    stack = np.zeros(MAX_DEPTH, np.uint8)
+    stack = np.zeros((MAX_DEPTH, 2), np.int64)
     slot = 0
     for record in range(begin.shape[0]):
         bases[record] = slot
@@ -229,7 +253,7 @@ def classify(  # noqa: PLR0917
         code = 0
         for question in range(question_end[shape], question_end[shape + 1]):
             slot = bases[record] + questions[question, 0]
-            if flags[slot]:
+            if flags[slot] & ESCAPED:
                 code = -1
                 break
             wanted, size, start = questions[question, 1], np.int64(sizes[slot]), np.int64(starts[slot])

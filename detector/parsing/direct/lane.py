@@ -15,12 +15,23 @@ from detector.config import Limits
 from detector.events import Binding, LogSource
 from detector.parsing.definition import JsonDefinition, Scalar
 from detector.parsing.direct import kernels
+from detector.parsing.direct.derived import Derived
+from detector.parsing.direct.deriving import derive
 from detector.parsing.direct.slots import Slots
-from detector.parsing.direct.symbols import Leaf, Raw, UnfitError, leaves_of, looks_at_values, makers, may_have
+from detector.parsing.direct.symbols import (
+    Leaf,
+    Raw,
+    UnfitError,
+    leaves_of,
+    looks_at_values,
+    makers,
+    may_have,
+    slots_in,
+)
 from detector.parsing.direct.text_kernels import text_hash
 from detector.parsing.direct.trie import Trie
 from detector.parsing.json_parser import JsonParser
-from detector.parsing.mapping import MISSING, canonical, finder
+from detector.parsing.mapping import MISSING, FieldMap, canonical, finder
 from detector.parsing.registry import AUTO, Parsers
 from detector.parsing.simd import padded
 
@@ -40,15 +51,13 @@ class Kind:
 
     parser: the one that takes them whole, each as one event.
     raw: the event's raw fields, with a `Leaf` for each value.
+    derived: slots for what is asked of them beyond their values.
     """
 
     parser: JsonParser
     bindings: tuple[Binding, ...]
     raw: Raw
-
-    def may_have(self, name: str) -> bool:
-        """Whether one of them may have an ECS field of that name."""
-        return may_have(self.parser.definition, self.raw, name)
+    derived: Derived
 
 
 @dataclass(slots=True)
@@ -67,6 +76,7 @@ class JsonLane:
         "_kind_of",
         "_limits",
         "_logsource",
+        "_maps",
         "_once",
         "_parsers",
         "_questions",
@@ -85,6 +95,7 @@ class JsonLane:
         self._tables: tuple[np.ndarray, ...] | None = None
         self._kind_of: dict[int, int] = {}
         self._once: set[int] = set()
+        self._maps: dict[tuple[str, frozenset[str]], FieldMap] = {}
         self.kinds: list[Kind] = []
 
     @property
@@ -106,6 +117,12 @@ class JsonLane:
             if key >= 0:
                 numbers[place] = self._number(key, first, count, records)
         return slots, numbers[inverse]
+
+    def complete(self, slots: Slots, kinds: np.ndarray) -> tuple[Slots, np.ndarray]:
+        """The slots of `read` with those that are asked for since; a record that they cannot hold is of no kind."""
+        present = np.flatnonzero(np.bincount(kinds + 1, minlength=1)[1:]).tolist()
+        asked = ((number, self.kinds[number].derived) for number in present)
+        return derive(slots, kinds, ((number, derived) for number, derived in asked if derived.width or derived.odd))
 
     def _number(self, key: int, record: int, count: int, records: pa.RecordBatch) -> int:
         number = self._kind_of.get(key)
@@ -133,8 +150,11 @@ class JsonLane:
         parser = self._parsers.json.get(event.format)
         if event.ordinal or event.text or "unparsed" in event.flags or event.original != text or parser is None:
             return None
-        raw = parser.lifted(leaves_of(text))
-        return Kind(parser, event.bindings, raw) if raw.keys() == event.raw.keys() else None
+        leaves = leaves_of(text)
+        raw = parser.lifted(leaves)
+        if raw.keys() != event.raw.keys():
+            return None
+        return Kind(parser, event.bindings, raw, Derived(parser.definition, raw, slots_in(leaves), self._maps))
 
     def _ask(self, shapes: np.ndarray, records: pa.RecordBatch) -> None:
         """Find the questions of the shapes that are new."""

@@ -95,6 +95,10 @@ class LineLane:
         flags[fit * width] = np.where(state[fit] == BEYOND_ASCII, UNICODE, 0)
         return _with_texts(slots, later, arena), kinds
 
+    def complete(self, slots: Slots, kinds: np.ndarray) -> tuple[Slots, np.ndarray]:
+        """All slots are there: which are asked for is known beforehand."""
+        return slots, kinds
+
     def _recognized(
         self, data: np.ndarray, begin: np.ndarray, end: np.ndarray, state: np.ndarray
     ) -> Iterable[tuple[int, np.ndarray]]:

@@ -12,11 +12,35 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-ESCAPED, UNICODE = 1, 2
-"""Flags of a slot: JSON's escapes stand in it, and characters beyond ASCII (of valid UTF-8, or escaped)."""
+from detector.parsing.simd import BLOCK
+
+ESCAPED, UNICODE, ODD = 1, 2, 4
+"""Flags of a slot: JSON's escapes stand in it, characters beyond ASCII (of valid UTF-8, or escaped), and what an object
+around it would not be written with: other escapes than it needs. An object or array is ODD where it is written in
+another way than its text is compared (`detector.sigma.values.text_of`).
+"""
 
 ABSENT_SIZE, NULL_SIZE = -1, -2
 """Sizes of slots without a text: the field is not there, or it is null."""
+
+
+_ROOM = 2
+"""Room behind the texts of a batch, in their size: a URL is decoded to no more."""
+MOST_BYTES = (1 << 31) - 1
+"""Of a batch with its room: places have 32 bits."""
+
+
+def roomy(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The bytes in a buffer with room for what is made of them; first comes a block of zeros."""
+    made = np.empty((1 + _ROOM) * len(data) + 2 * BLOCK, np.uint8)
+    made[: len(data)] = data
+    made[len(data) : len(data) + 2 * BLOCK] = 0
+    return made
+
+
+def room_behind(data: npt.NDArray[np.uint8]) -> int:
+    """Where that room begins."""
+    return (len(data) - 2 * BLOCK) // (1 + _ROOM)
 
 
 class Slots(NamedTuple):
@@ -25,7 +49,7 @@ class Slots(NamedTuple):
     data: the bytes, with a block behind the last one (`simd.padded`).
     bases: (records + 1,) the slots of record r are those from `bases[r]` on; it has as many as its kind of record.
     starts, sizes, flags: (slots,) a text is `data[starts[s]:starts[s] + sizes[s]]`; see ABSENT_SIZE and ESCAPED.
-        A number or a boolean is the text by which it compares.
+        A number or a boolean is the text by which it compares, an object or array its JSON.
     """
 
     data: npt.NDArray[np.uint8]

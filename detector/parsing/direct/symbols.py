@@ -7,7 +7,7 @@ The parsers move values, and name them, by keys and kinds of values alone; where
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 from detector.events import JsonValue
@@ -24,18 +24,39 @@ class Leaf(str):
     """The text of a value that is no container, and its slot.
 
     exact: whether each value of that kind is written as it compares; not 1.50, say.
+    quoted: whether it is a string; else it is a number or a boolean.
     """
 
-    __slots__ = ("exact", "slot")
+    __slots__ = ("exact", "quoted", "slot")
 
     slot: int
     exact: bool
+    quoted: bool
 
-    def __new__(cls, text: str) -> Self:
+    def __new__(cls, text: str, *, quoted: bool = False) -> Self:
         """One that is exact."""
         leaf = super().__new__(cls, text)
         leaf.exact = True
+        leaf.quoted = quoted
         return leaf
+
+
+class Members(Raw):
+    """An object that stands in a record as it is, and its slot. ascii: whether all its keys are."""
+
+    __slots__ = ("ascii", "slot")
+
+    slot: int
+    ascii: bool
+
+
+class Elements(list[JsonValue]):
+    """An array, likewise."""
+
+    __slots__ = ("ascii", "slot")
+
+    slot: int
+    ascii: bool
 
 
 class UnfitError(Exception):
@@ -48,7 +69,14 @@ def leaves_of(text: bytes) -> Raw:
     Raises UnfitError where a key stands twice.
     """
     value = json.loads(text, object_pairs_hook=_members, parse_int=_number, parse_float=_number, parse_constant=_unfit)
-    return _numbered(value, iter(range(len(text))))  # type: ignore[no-any-return]
+    numbers = iter(range(len(text)))
+    return {key: _numbered(member, numbers) for key, member in value.items()}
+
+
+def slots_in(value: JsonValue) -> int:
+    """How many slots the members of a record have, or the elements of an array in it."""
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(1 + slots_in(member) for member in members)
 
 
 def _unfit(constant: str) -> Any:
@@ -74,17 +102,31 @@ def _number(text: str) -> Leaf:
 
 
 def _numbered(value: JsonValue, numbers: Iterator[int]) -> JsonValue:
-    if isinstance(value, dict):
-        return {key: _numbered(member, numbers) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_numbered(element, numbers) for element in value]
     number = next(numbers)
+    if isinstance(value, dict):
+        made = Members()
+        made.slot = number
+        made.update((key, _numbered(member, numbers)) for key, member in value.items())
+        made.ascii = all(map(str.isascii, value)) and _ascii(made.values())
+        return made
+    if isinstance(value, list):
+        array = Elements()
+        array.slot = number
+        array.extend(_numbered(element, numbers) for element in value)
+        array.ascii = _ascii(array)
+        return array
     if value is None:
         return None
-    text = ("true" if value else "false") if isinstance(value, bool) else value
-    leaf = text if isinstance(text, Leaf) else Leaf(text)
+    if isinstance(value, bool):
+        leaf = Leaf("true" if value else "false")
+    else:
+        leaf = value if isinstance(value, Leaf) else Leaf(value, quoted=True)
     leaf.slot = number
     return leaf
+
+
+def _ascii(values: Iterable[JsonValue]) -> bool:
+    return all(value.ascii for value in values if isinstance(value, (Members, Elements)))
 
 
 def looks_at_values(definition: JsonDefinition, raw: Raw, lifted: Raw) -> bool:

@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from detector.parsing.direct import kernels
-from detector.parsing.direct.slots import Slots
-from detector.parsing.simd import padded
+from detector.parsing.direct.slots import MOST_BYTES, Slots, room_behind, roomy
 
 MAX_EDGES = 1 << 16
 """Keys of all shapes together, each with a kind of value and what stood before it."""
@@ -42,11 +41,11 @@ class Trie:
     def read(self, values: pa.Array, max_bytes: int) -> tuple[Slots, np.ndarray]:
         """The slots of binary values, and the shape of each: -1 where it has none, also if it is longer than that."""
         data, begin, end = _bytes(values)
-        end[end - begin > max_bytes] = 0
+        end[(end - begin > max_bytes) | (len(data) > MOST_BYTES)] = 0
         count = len(begin)
         shapes = np.empty(count, np.int32)
         bases = np.empty(count + 1, np.int64)
-        room = len(data) // 2 + 8
+        room = room_behind(data) // 2 + 8 + kernels.MAX_DEPTH
         starts, sizes, flags = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.uint8)
         kernels.scan(
             data, begin, end, self._keys, self._edges, self._nodes, self._counts, shapes, bases, starts, sizes, flags
@@ -56,7 +55,7 @@ class Trie:
 
 
 def _bytes(values: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The bytes of binary values, padded, and where each begins and ends; one that is null is empty."""
+    """The bytes of binary values, with room behind, and where each begins and ends; one that is null is empty."""
     offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
     start = int(offsets[0])
     buffer = values.buffers()[2]
@@ -65,4 +64,4 @@ def _bytes(values: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     begin, end = places[:-1].copy(), places[1:].copy()
     if values.null_count:
         end[values.is_null().to_numpy(zero_copy_only=False)] = 0
-    return padded(data), begin, end
+    return roomy(data), begin, end

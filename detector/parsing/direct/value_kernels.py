@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.parsing.direct.slots import ESCAPED, NULL_SIZE, UNICODE
+from detector.parsing.direct.slots import ESCAPED, NULL_SIZE, ODD, UNICODE
 from detector.parsing.jit import Bytes, Ints, compiled, inlined
 from detector.parsing.simd import BLOCK, lowest, special, word
 
@@ -64,19 +64,21 @@ def _utf8(data: Bytes, at: int) -> Any:
 def _escape(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """Where the escape that begins at `at` ends, -1 if it is malformed or half a pair of surrogates; and its flags."""
     byte = data[np.uint64(at + 1)]
-    if byte in (92, 34, 47, 98, 102, 110, 114, 116):
+    if byte in (92, 34, 98, 102, 110, 114, 116):
         return at + 2, ESCAPED
+    if byte == 47:
+        return at + 2, ESCAPED | ODD
     if byte != 117:
         return -1, 0
     code = _hex(data, at + 2)
     at += 6
     if code < 0xD800 or code > 0xDFFF:
-        return at if code >= 0 else -1, ESCAPED | UNICODE if code >= 128 else ESCAPED
+        return at if code >= 0 else -1, ESCAPED | ODD | UNICODE if code >= 128 else ESCAPED | ODD
     low = _hex(data, at + 2)
     pair = at + 6 <= end and data[np.uint64(at)] == 92 and data[np.uint64(at + 1)] == 117
     if code > 0xDBFF or not pair or low < 0xDC00 or low > 0xDFFF:
         return -1, 0
-    return at + 6, ESCAPED | UNICODE
+    return at + 6, ESCAPED | ODD | UNICODE
 
 
 @compiled

@@ -140,11 +140,13 @@ def measure(  # noqa: PLR0917 -- kernels take arrays and numbers, not objects
     columns: Ints,
     slot_end: Longs,
     view_slots: Ints,
+    used_end: Longs,
+    used: Ints,
     fields: int,
     bases: Longs,
     sizes: Ints,
 ) -> tuple[int, int, int]:
-    """How many texts some rows have in all columns, and in the one that has most; and how many bytes."""
+    """How many texts some rows have in all columns, and in the one that has most; and bytes in all that they use."""
     cells, most, total = 0, 0, 0
     for column in range(columns.shape[0]):
         field = columns[column, 0]
@@ -153,11 +155,13 @@ def measure(  # noqa: PLR0917 -- kernels take arrays and numbers, not objects
             base = bases[records[row]]
             place = views[row] * fields + field
             for index in range(slot_end[place], slot_end[place + 1]):
-                size = sizes[base + view_slots[index]]
-                if size >= 0:
+                if sizes[base + view_slots[index]] >= 0:
                     cells += 1
-                    total += size
         most = max(most, cells - before)
+    for row in range(records.shape[0]):
+        base = bases[records[row]]
+        for index in range(used_end[views[row]], used_end[views[row] + 1]):
+            total += max(sizes[base + used[index]], 0)
     return cells, most, total
 
 

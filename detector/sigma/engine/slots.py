@@ -118,9 +118,8 @@ def gather(slots: Slots, reading: Reading, records: Ints, views: Ints, columns: 
     wanted = np.array(columns, np.int32).reshape(-1, 2)
     fields, rows = reading.width, len(records)
     where = records, views
-    count, most, size = slot_kernels.measure(
-        *where, wanted, tables.slot_end, tables.view_slots, fields, slots.bases, slots.sizes
-    )
+    count, most, size = slot_kernels.measure(*where, wanted, *tables[1:], fields, slots.bases, slots.sizes)
+    size *= len({cased for _, cased in columns})
     presence = np.empty((fields, rows), np.uint8)
     slot_kernels.presence_of(
         *where, tables.bits, tables.slot_end, tables.view_slots, slots.bases, slots.sizes, presence

@@ -248,6 +248,28 @@ class Correlation(_Section):
     """How often the state is written down, seconds; after a crash what came since is read again."""
 
 
+class ThreatList(_Section):
+    """A list of threat intelligence (`docs/enrichment.md`)."""
+
+    path: Path
+    """The file."""
+    name: str = ""
+    """What alerts call it (`threat.feed.name`); none: the file's name without its ending."""
+    format: Literal["auto", "plain", "csv", "stix"] = "auto"
+    """A value a line, CSV, or a bundle of STIX 2.1; `auto`: by the file's ending and beginning."""
+    columns: tuple[str, ...] = ()
+    """Headings of a CSV file that has none."""
+    confidence: int = Field(default=50, ge=0, le=100)
+    """How sure indicators are that do not say so themselves, 0 to 100."""
+    max_age_s: float | None = Field(default=None, gt=0)
+    """How long after the file's last change indicators count that do not say until when, seconds; none: always."""
+
+    @property
+    def feed(self) -> str:
+        """What it is called."""
+        return self.name or self.path.stem
+
+
 class Enrichment(_Section):
     """What events are enriched with (`docs/enrichment.md`). Nothing by default; changed files take effect while the
     service runs.
@@ -260,10 +282,21 @@ class Enrichment(_Section):
     geo_databases: tuple[Path, ...] = ()
     """MaxMind's files (`.mmdb`) of cities, countries, ASN or ISP; of two that tell the same the first counts."""
 
+    threat_lists: tuple[ThreatList, ...] = ()
+    """Lists of addresses, networks, domains, URLs and hashes that are known to be bad."""
+    tables: tuple[Path, ...] = ()
+    """CSV files of addresses, hosts or users, whose columns become fields (`host.asset.owner`)."""
+    user_agents: bool = False
+    """Whether user agents are told apart by name, version, system and device."""
+    risk: bool = False
+    """Whether alerts tell what is known against their source's address, as a number from 0 to 100."""
+    risk_half_life_s: float = Field(default=3_600.0, ge=1.0, le=2_592_000.0)
+    """How long it takes until what an address did counts half, seconds."""
+
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files that it reads."""
-        return self.geo_databases
+        """All files that it reads, each once."""
+        return tuple(dict.fromkeys((*self.geo_databases, *(each.path for each in self.threat_lists), *self.tables)))
 
 
 class Ray(_Section):

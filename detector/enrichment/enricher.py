@@ -21,11 +21,15 @@ _FIRST, _LAST = -(1 << 63), (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A field whose values a source is asked about. number: of the source. names: what the values may give."""
+    """A field whose values a source is asked about.
+
+    number: of the source. names: what the values may give. key: where an event has that, it is given nothing.
+    """
 
     number: int
     field: str
     names: Mapping[str, type]
+    key: str | None
 
 
 class Enricher:
@@ -39,7 +43,7 @@ class Enricher:
     def __init__(self, providers: Sequence[Provider]) -> None:
         self._providers = tuple(providers)
         self._questions = tuple(
-            Question(number, field, names)
+            Question(number, field, names, provider.key)
             for number, provider in enumerate(providers)
             for field, names in provider.asked().items()
         )
@@ -68,7 +72,7 @@ class Enricher:
                 if value is None:
                     continue
                 answer = answers[value]
-                if answer.fields and answer.at(time_us):
+                if answer.fields and answer.at(time_us) and question.key not in event.ecs:
                     for name, each in answer.fields.items():
                         event.ecs.setdefault(name, each)
 
@@ -99,7 +103,10 @@ class Enricher:
             values = column.dictionary.to_pylist()
             known = self.look_up(question, [value for value in values if value])
             answers = [known[value] if value else NOTHING for value in values]
-            places = pc.if_else(_true_at(answers, column.indices, times), column.indices, None)
+            true = _true_at(answers, column.indices, times)
+            if question.key is not None:
+                true = pc.and_(true, rows[question.key].combine_chunks().is_null())
+            places = pc.if_else(true, column.indices, None)
             for name, type_ in question.names.items():
                 cells = [answer.fields.get(name) for answer in answers]
                 if any(cell is not None for cell in cells):

@@ -34,6 +34,15 @@ class File:
         return self.copy if self.copy.exists() else self.path
 
 
+def decoded(content: bytes, path: str) -> str:
+    """The text of a file. Raises EnrichmentError with file and line where it is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise EnrichmentError("is not UTF-8", where=f"{path}:{line}") from None
+
+
 class Copies:
     """A folder of copies, for as long as this process lives."""
 

@@ -49,6 +49,8 @@ class Places:
 
     __slots__ = ("_databases", "_internal", "_names")
 
+    key: str | None = None
+
     def __init__(self, databases: Sequence[Database], internal: Networks) -> None:
         self._databases = tuple(databases)
         self._internal = internal

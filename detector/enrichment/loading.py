@@ -50,7 +50,7 @@ class Checker:
         networks.internal(settings.internal_networks)
         files = self._copies.take(settings.files)
         self._checked = {
-            (file.path, file.sha): self._checked.get((file.path, file.sha)) or _check(file) for file in files
+            (file.path, file.sha): self._checked.get((file.path, file.sha)) or _check(file, settings) for file in files
         }
         facts = {path: fact for (path, _), fact in self._checked.items()}
         return Sources(
@@ -65,14 +65,23 @@ check = Checker().sources
 """Of this process: see `Checker.sources`."""
 
 
-def _check(file: File) -> tuple[int, float]:
+def _check(file: File, settings: Enrichment) -> tuple[int, float]:
     """Entries and time of making of a file. Raises EnrichmentError for one that is broken."""
-    from detector.enrichment import geo
-    from detector.enrichment.databases import Database
+    if file.path in settings.geo_databases:
+        from detector.enrichment import geo
+        from detector.enrichment.databases import Database
 
-    database = Database(file.copy, str(file.path))
-    database.check(geo.fields)
-    return database.networks, database.built_s
+        database = Database(file.copy, str(file.path))
+        database.check(geo.fields)
+        return database.networks, database.built_s
+    if file.path in settings.tables:
+        from detector.enrichment.tables import Table
+
+        return Table(file.copy.read_bytes(), str(file.path)).entries, file.modified_s
+    from detector.enrichment import feeds
+
+    lists = [each for each in settings.threat_lists if each.path == file.path]
+    return sum(1 for each in lists for _ in feeds.read(each, file.copy.read_bytes(), file.modified_s)), file.modified_s
 
 
 def enricher(sources: Sources) -> Enricher:
@@ -89,4 +98,23 @@ def enricher(sources: Sources) -> Enricher:
 
         databases = [Database(files[path].readable, str(path)) for path in settings.geo_databases]
         providers.append(Places(databases, inside))
+    if settings.threat_lists:
+        from detector.enrichment import feeds
+        from detector.enrichment.threats import Threats
+
+        providers.append(
+            Threats(
+                indicator
+                for each in settings.threat_lists
+                for indicator in feeds.read(each, files[each.path].readable.read_bytes(), files[each.path].modified_s)
+            )
+        )
+    if settings.tables:
+        from detector.enrichment.tables import Table
+
+        providers += (Table(files[path].readable.read_bytes(), str(path)) for path in settings.tables)
+    if settings.user_agents:
+        from detector.enrichment.agents import UserAgents
+
+        providers.append(UserAgents())
     return Enricher(providers)

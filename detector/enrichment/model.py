@@ -29,7 +29,13 @@ NOTHING = Answer({})
 
 
 class Provider(Protocol):
-    """A source of enrichment. It never changes: changed files make a new one."""
+    """A source of enrichment. It never changes: changed files make a new one.
+
+    key: a name without which an answer is nothing: an event that has it is given no other answer, for half of it would
+        be of another; None: each field of an answer stands for itself.
+    """
+
+    key: str | None
 
     def asked(self) -> Mapping[str, Mapping[str, type]]:
         """The ECS fields that it looks at, each with the names that their values may give, and the names' types."""

@@ -32,7 +32,8 @@ INTERNAL = (
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 _V4, _V6 = b"\4", b"\6"
 _NO_ADDRESS = b""
-_KEY = "S17"
+KEY = "S17"
+"""Type of addresses as bytes."""
 
 
 def packed(texts: Iterable[str]) -> np.ndarray:
@@ -41,7 +42,7 @@ def packed(texts: Iterable[str]) -> np.ndarray:
     Mapped IPv6 is IPv4. NumPy compares such bytes from the left, and what is shorter as if zeros followed: as the
     numbers compare.
     """
-    return np.array([_packed(text) for text in texts], _KEY)
+    return np.array([_packed(text) for text in texts], KEY)
 
 
 def _packed(text: str) -> bytes:
@@ -73,6 +74,13 @@ def bounds(of: Network) -> tuple[bytes, bytes]:
     return prefix + of.network_address.packed, prefix + of.broadcast_address.packed
 
 
+def following(key: bytes) -> bytes:
+    """What comes after an address that is `packed`; after the last of its version what is no address of it."""
+    number = int.from_bytes(key[1:], "big") + 1
+    size = len(key) - 1
+    return bytes([key[0] + 1]) if number >> (8 * size) else key[:1] + number.to_bytes(size, "big")
+
+
 class Networks:
     """A set of addresses: ranges that do not touch, in order."""
 
@@ -87,8 +95,8 @@ class Networks:
             else:
                 first.append(low)
                 last.append(high)
-        self._first = np.array(first or [b""], _KEY)
-        self._last = np.array(last or [b""], _KEY)
+        self._first = np.array(first or [b""], KEY)
+        self._last = np.array(last or [b""], KEY)
 
     def contain(self, texts: Sequence[str]) -> list[bool | None]:
         """Whether each address (IPv4, IPv6, mapped) is in one of them; None of what is no address."""
@@ -110,6 +118,8 @@ class InternalAddresses:
     """Gives `source.is_internal` and its like, and `is_internal` of the source."""
 
     __slots__ = ("_networks",)
+
+    key: str | None = None
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from detector.config import Config, InputTopic, LogSourceSetting
+from detector.config import Config, InputTopic, LogSourceSetting, ThreatList
 from detector.config_sources import Leaf, leaves, variable
 from tests.docs.markdown import generated, table
 
@@ -55,6 +55,8 @@ def page() -> str:
         parts += [f"## `{'.'.join(section)}`\n", _section_text(section), table(_COLUMNS, rows), ""]
         if section == ("input",):
             parts += [_nested("input.topics[]", InputTopic), _nested("input.topics[].logsource", LogSourceSetting)]
+        if section == ("enrichment",):
+            parts.append(_nested("enrichment.threat_lists[]", ThreatList))
     assert schema  # the schema command works on the same model
     return "\n".join(parts)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,42 @@ class TestRules:
 
         assert found == ["203.0.113.9"]
         assert alert["event"]["geo_city"] == "Wellington"
+
+
+class TestSources:
+    def test_all(self, tmp_path: Path, city: Path) -> None:
+        """All sources together tell an alert what they know, and metrics how much that is."""
+        threats, assets = tmp_path / "bad.txt", tmp_path / "assets.csv"
+        threats.write_text("203.0.113.0/24 botnet\n")
+        assets.write_text("address,owner\n203.0.113.9,ann\n")
+        settings = config(
+            tmp_path, PLAIN, is_internal=True, geo_databases=(city,), threat_lists=({"path": threats},),
+            tables=(assets,), user_agents=True,
+        )  # fmt: skip
+        spec, _ = load(settings)
+
+        (alert,) = alerts(Pipeline(spec).run(window(ABROAD.replace(b"item/1", b"item/2").replace(b"Mozilla", b"curl"))))
+
+        found = alert["event"]
+        assert found["threat.indicator.description"] == "botnet"
+        assert found["source.asset.owner"] == "ann"
+        assert found["user_agent.name"] == "curl"
+        assert spec.enrichment is not None
+        assert {path.name: entries for path, entries in spec.enrichment.entries.items()} == {
+            "city.mmdb": 120, "bad.txt": 1, "assets.csv": 1,
+        }  # fmt: skip
+
+    def test_worker_imports(self, tmp_path: Path) -> None:
+        """What is not configured is not imported."""
+        code = (
+            "import sys; from detector.pipeline import Pipeline; from detector.reload import load;"
+            "from detector.config import Config, Rules; Pipeline(load(Config(rules=Rules(builtin=False)))[0]);"
+            "print({'maxminddb', 'ua_parser', 'detector.enrichment.feeds'} & sys.modules.keys())"
+        )
+
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+        assert done.stdout.strip() == "set()"
 
 
 class TestReload:

@@ -288,6 +288,7 @@ class Enrichment(_Section):
     """CSV files of addresses, hosts or users, whose columns become fields (`host.asset.owner`)."""
     user_agents: bool = False
     """Whether user agents are told apart by name, version, system and device."""
+
     @property
     def files(self) -> tuple[Path, ...]:
         """All files that it reads, each once."""

@@ -69,7 +69,7 @@ def _row(leaf: Leaf, info: FieldInfo) -> list[str]:
     return [f"`{leaf[-1]}`", _default(info), _values(leaf), info.description or "", f"`{variable(leaf)}`"]
 
 
-def _nested(name: str, model: type[InputTopic | LogSourceSetting]) -> str:
+def _nested(name: str, model: type[BaseModel]) -> str:
     properties = model.model_json_schema()["properties"]
     rows = [
         [f"`{key}`", _default(info), _describe(properties[key], {}), info.description or ""]

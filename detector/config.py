@@ -236,6 +236,9 @@ class Correlation(_Section):
     enabled: bool = False
     """Whether correlation rules run. They need two more topics, `<output.alerts_topic>.signals` and `.state`, which
     `detector create-topics` makes."""
+    every_event: bool = False
+    """Whether the built-in anomaly rules that look at every event run, too: error rates, latency, sizes of answers,
+    sources that fall silent. Each record is then made an event, as for a rule that matches everything."""
     lateness_s: float = Field(default=30.0, ge=0.0, le=86_400.0)
     """How much later than those after it an event may arrive and still count, seconds.
     Conditions that more events can end are judged as much later."""

@@ -153,7 +153,10 @@ def _enrichment(config: Config, running: Sources | None) -> Sources | None:
 def _builtin_rules(config: Config) -> list[Path]:
     if not config.rules.builtin:
         return []
-    return [builtin("sigma"), *([builtin("correlations")] if config.correlation.enabled else [])]
+    folders = ["sigma"]
+    if config.correlation.enabled:
+        folders += ["correlations", *(["anomalies"] if config.correlation.every_event else [])]
+    return [builtin(folder) for folder in folders]
 
 
 def _folders(config: Config) -> list[Path]:

@@ -90,7 +90,7 @@ def sources_of(paths: list[Path] | None, settings: Config) -> tuple[RuleSource, 
     from detector.resources import builtin
     from detector.sigma.source import read_sources
 
-    own = [builtin("sigma"), builtin("correlations")] if settings.rules.builtin else []
+    own = [builtin(folder) for folder in ("sigma", "correlations", "anomalies")] if settings.rules.builtin else []
     configured = own + list(settings.rules.paths)
     return read_sources(paths or configured, settings.limits)
 

@@ -19,7 +19,7 @@ correlations, `alerts` maps the title of each one that fires to its groups.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,8 @@ class _Bench:
 
 
 def _fired(case: Case, correlations: list[Correlation], bench: _Bench) -> Alerts:
-    inputs = inputs_of(correlations)
+    needed = _needed(correlations, bench.rules.correlations)
+    inputs = inputs_of(needed)
     entries: list[Entry] = []
     rows = [
         {"span": 0, "offset": offset, "timestamp": RECORD_TIME_MS + at_ms, "value": record}
@@ -124,15 +125,27 @@ def _fired(case: Case, correlations: list[Correlation], bench: _Bench) -> Alerts
         for rule, views in bench.rules.bound_to(event):
             if rule.key in inputs and rule.matches(views):
                 entries += entries_of(inputs[rule.key], views, event, event.record, time_ms)
-    fold = Fold(correlations, [_SOURCE], bench.settings.correlation)
+    fold = Fold(needed, [_SOURCE], bench.settings.correlation)
     found: Alerts = {}
     message = encode(Signal(_SOURCE, 0, len(rows), case.until_us, entries))
-    quiet = silenced(bench.rules.correlations)
+    quiet = silenced(bench.rules.correlations) | {each.key for each in needed if each not in correlations}
     for fired in fold.apply(decode(message)):
         if fired.correlation.key in quiet:
             continue
         found.setdefault(fired.correlation.about.title, set()).add(tuple(orjson.loads(fired.hit.group)))
     return found
+
+
+def _needed(correlations: list[Correlation], everything: Sequence[Correlation]) -> list[Correlation]:
+    """The correlations, and those of other files that they refer to, directly or not."""
+    by_key = {each.key: each for each in everything}
+    needed = {each.key: each for each in correlations}
+    left = list(correlations)
+    while left:
+        below = [by_key[key] for key in left.pop().rules if key in by_key and key not in needed]
+        needed |= {each.key: each for each in below}
+        left += below
+    return list(needed.values())
 
 
 def _compare(case: Case, found: Alerts) -> Iterator[str]:

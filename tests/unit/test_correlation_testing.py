@@ -66,6 +66,22 @@ class TestCases:
             "a.test.yml:5 fires: 'Often' must not fire for ['192.0.2.7'], but does",
         ]
 
+    def test_until(self, tmp_path: Path) -> None:
+        """A case ends where it says: what would be judged later is not."""
+        rule = RULE.replace("condition: {gte: 3}", "condition: {eq: 3}")
+        early = FIRES.replace("- name: fires\n", "- name: early\n    until: 30s\n").replace("[[192.0.2.7]]", "[]")
+
+        assert messages(results(tmp_path, f"cases:\n{FIRES}{early}", rule)) == []
+
+    def test_of_another_file(self, tmp_path: Path) -> None:
+        """A correlation of one in another file is tested with it, and that one in its own file."""
+        other = "title: More\ncorrelation: {type: event_count, rules: [often], timespan: 1h, condition: {gte: 1}}\n"
+        (tmp_path / "b.yml").write_text(other + "generate: true\n")
+        (tmp_path / "b.test.yml").write_text(f"cases:\n{FIRES}{SILENT}".replace("[[192.0.2.7]]", "[[]]"))
+        rule = RULE.replace("title: Often", "title: Often\nname: often")
+
+        assert messages(results(tmp_path, f"cases:\n{FIRES}{SILENT}", rule)) == []
+
     def test_needs_both(self, tmp_path: Path) -> None:
         """A correlation that fires in no case, or in all, is not tested."""
         assert "in which it does not" in messages(results(tmp_path, f"cases:\n{FIRES}"))[0]
@@ -99,10 +115,11 @@ class TestCases:
 
 def test_built_in() -> None:
     """Every built-in correlation fires when it should, and not when it should not."""
-    rules = compile_rules(read_sources([builtin("correlations")], SETTINGS.limits), limits=SETTINGS.limits)
+    folders = [builtin(folder) for folder in ("sigma", "correlations", "anomalies")]
+    rules = compile_rules(read_sources(folders, SETTINGS.limits), limits=SETTINGS.limits)
 
     found = list(case_results(rules, BUILTIN, SETTINGS))
 
     assert rules.refused == ()
-    assert len(rules.correlations) >= 10
+    assert len(rules.correlations) >= 35
     assert messages(found) == []

@@ -14,7 +14,7 @@ from detector.sigma.rule import Rule
 from detector.sigma.source import read_sources
 from tests.corpora import corpus
 
-_SET = compile_rules(read_sources([builtin("sigma"), builtin("correlations")], Limits()), limits=Limits())
+_SET = compile_rules(read_sources([*map(builtin, ("sigma", "correlations", "anomalies"))], Limits()), limits=Limits())
 _RULES = (*_SET.rules, *(each.about for each in _SET.correlations))
 
 

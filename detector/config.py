@@ -166,6 +166,8 @@ class Output(_Section):
     """Topic of the alerts (`docs/alert-schema.md`)."""
     dead_letters_topic: str = "alerts.dead-letters"
     """Topic of the records that could not be parsed or evaluated, with the reason."""
+    incidents_topic: str | None = None
+    """Topic of incidents (`docs/incidents.md`); none: `<output.alerts_topic>.incidents`."""
     delivery: Delivery = Delivery.AT_LEAST_ONCE
     """`at_least_once`: after a crash an alert may come again with the same id.
     `exactly_once`: alerts, dead letters and offsets in one transaction; a read_committed subscriber sees each once."""
@@ -173,6 +175,11 @@ class Output(_Section):
     """Under `exactly_once`: how long one transaction gathers windows, milliseconds."""
     min_level: Level = Level.LOW
     """Matches of rules below this level are counted, but are no alerts."""
+
+    @property
+    def incidents_name(self) -> str:
+        """Name of the topic of incidents."""
+        return self.incidents_topic or f"{self.alerts_topic}.incidents"
 
     @property
     def signals_topic(self) -> str:
@@ -247,6 +254,19 @@ class Correlation(_Section):
     from firing are forgotten, and counted."""
     max_group_events: int = Field(default=10_000, ge=10, le=1_000_000)
     """Events that are held of a group, for those conditions that need each event; further ones are counted only."""
+    incidents: bool = True
+    """Whether alerts that share an address, user or host become incidents (`docs/incidents.md`), where correlation
+    rules run."""
+    incident_gap_s: float = Field(default=1_800.0, ge=1.0, le=604_800.0)
+    """An incident is over after so long without an alert about its entity, seconds."""
+    incident_update_s: float = Field(default=60.0, ge=0.0, le=86_400.0)
+    """An incident that grows is told again at most this often, seconds; one whose level rises at once."""
+    incident_alerts: int = Field(default=2, ge=1, le=1_000)
+    """So many alerts about an entity make an incident."""
+    incident_half_life_s: float = Field(default=3_600.0, ge=1.0, le=2_592_000.0)
+    """After this time, an alert weighs half in the score of its incident, seconds."""
+    max_incidents: int = Field(default=100_000, ge=10, le=10_000_000)
+    """Entities whose alerts are held for a partition of the signals topic; then those with the least are forgotten."""
     snapshot_interval_s: float = Field(default=30.0, ge=0.1, le=3_600.0)
     """How often the state is written down, seconds; after a crash what came since is read again."""
 

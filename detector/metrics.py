@@ -67,6 +67,22 @@ class CorrelationEvent(StrEnum):
     DROPPED = "dropped"  # beyond correlation.max_group_events
 
 
+class SuppressionReason(StrEnum):
+    """Why a match is no alert."""
+
+    EXCEPTION = "exception"  # an exception selects its event
+    SUPPRESSION = "suppression"  # there were enough alerts of its rule and group; a summary tells how many
+
+
+class IncidentChange(StrEnum):
+    """What an incident's message tells."""
+
+    OPENED = "opened"
+    UPDATED = "updated"
+    ESCALATED = "escalated"
+    CLOSED = "closed"
+
+
 class Phase(StrEnum):
     """A part of a window's way, as `window_duration` measures it."""
 
@@ -118,6 +134,8 @@ records_skipped = _counter(
 )
 rule_matches = _counter("rule_matches_total", "Events that a rule matched.", "rule_id", "level")
 alerts_emitted = _counter("alerts_emitted_total", "Alerts acknowledged by the brokers.", "level")
+alerts_suppressed = _counter("alerts_suppressed_total", "Matches that are no alerts of their own.", "reason")
+incidents = _counter("incidents_total", "Messages about incidents acknowledged by the brokers.", "change")
 dead_letters = _counter("dead_letters_total", "Dead letters acknowledged by the brokers.", "reason")
 errors = _counter("errors_total", "Errors that the service recovered from.", "stage")
 epochs = _counter("epochs_total", "Epochs ended, by reason.", "reason")
@@ -144,6 +162,9 @@ correlation_events = _counter(
 correlation_evicted = _counter(
     "correlation_groups_evicted_total", "Groups that were forgotten because of correlation.max_groups."
 )
+incidents_evicted = _counter(
+    "incidents_evicted_total", "Entities whose alerts were forgotten because of correlation.max_incidents."
+)
 correlation_gaps = _counter(
     "correlation_source_gaps_total", "Times that a partition's signals did not go on where they had ended."
 )
@@ -152,6 +173,7 @@ correlation_truncated = _counter(
     "correlation_truncated_total", "Events for correlations of single records that have too many for a message."
 )
 correlation_groups = _gauge("correlation_groups", "Groups whose state this replica holds.")
+incidents_open = _gauge("incidents_open", "Incidents that are not closed, of this replica's partitions.")
 correlation_partitions = _gauge("correlation_partitions", "Partitions of the signals topic that this replica folds.")
 correlation_watermark = _gauge(
     "correlation_watermark_timestamp_seconds",
@@ -201,6 +223,8 @@ def preset(topics: Iterable[str], formats: Iterable[str]) -> None:
         (enrichment_reloads, ReloadResult),
         (window_duration, Phase),
         (correlation_events, CorrelationEvent),
+        (alerts_suppressed, SuppressionReason),
+        (incidents, IncidentChange),
     ):
         for value in values:
             metric.labels(value)

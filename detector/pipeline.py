@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detector.alerts.dead_letters import dead_letter, decode_headers
-from detector.alerts.encoding import encode
 from detector.config import Config, InputTopic, Level, Limits
-from detector.correlation.inputs import Entry, Inputs, entries_of, inputs_of, silenced, time_of
+from detector.correlation.inputs import Entry, time_of
 from detector.direct import Direct, DirectLane
 from detector.enrichment.enricher import Enricher
 from detector.enrichment.loading import Sources
@@ -27,6 +26,7 @@ from detector.events import Event, LogSource
 from detector.failpoints import failpoint, poison
 from detector.metrics import DeadLetterReason
 from detector.parsing.registry import Failure, Parsed, Parsers, ParserSource, compile_parsers
+from detector.reporting import Allowance, Reporter
 from detector.sigma.cache import prepared_rules
 from detector.sigma.fields import EventView
 from detector.sigma.rule import Rule
@@ -43,7 +43,8 @@ class Spec:
     """All that a pipeline is made of, as values: it travels to the workers, each of which compiles it once.
 
     sha: names it; two specs with the same are equal.
-    correlate: whether matches are entries of the correlations among the rules, too.
+    correlate: whether matches are entries of the correlations among the rules, too. incidents: whether alerts are such
+        of incidents.
     enrichment: what events are enriched with; None: nothing.
     """
 
@@ -56,6 +57,7 @@ class Spec:
     sha: str
     pipelines: tuple[RuleSource, ...] = ()
     correlate: bool = False
+    incidents: bool = False
     enrichment: Sources | None = None
 
     @classmethod
@@ -70,10 +72,11 @@ class Spec:
     ) -> Spec:
         """The spec of a configuration and the sources that it names."""
         correlate = config.correlation.enabled
+        incidents = correlate and config.correlation.incidents
         settings = (config.input.topics, config.limits, config.output.min_level)
-        parts = (*settings, rules, parsers, values, pipelines, correlate, enrichment and enrichment.identity)
+        parts = (*settings, rules, parsers, values, pipelines, correlate, incidents, enrichment and enrichment.identity)
         sha = hashlib.sha256(repr(parts).encode()).hexdigest()
-        return cls(*settings, rules, parsers, values, sha, pipelines, correlate, enrichment)
+        return cls(*settings, rules, parsers, values, sha, pipelines, correlate, incidents, enrichment)
 
 
 Partition = tuple[str, int]
@@ -88,6 +91,7 @@ class _Outcome:
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     entries: dict[Partition, list[Entry]] = field(default_factory=dict)
     newest_us: dict[Partition, int] = field(default_factory=dict)
+    allowance: Allowance = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, other: _Outcome) -> _Outcome:
@@ -110,11 +114,9 @@ class Pipeline:
 
     __slots__ = (
         "_enrich",
-        "_inputs",
         "_lanes",
         "_limits",
-        "_min_severity",
-        "_silenced",
+        "_reporter",
         "_topics",
         "direct",
         "parsers",
@@ -126,12 +128,11 @@ class Pipeline:
         self.rules: RuleSet = prepared_rules(
             spec.rules, values=spec.values, limits=spec.limits, pipelines=spec.pipelines
         )
-        correlations = self.rules.correlations if spec.correlate else ()
-        self._inputs: Inputs = inputs_of(correlations)
-        self._silenced = silenced(correlations)
+        self._reporter = Reporter(
+            self.rules, spec.min_level, spec.limits, correlate=spec.correlate, incidents=spec.incidents
+        )
         self._topics = {topic.name: topic for topic in spec.topics}
         self._limits = spec.limits
-        self._min_severity = spec.min_level.severity
         self._enrich = Use.of(spec.enrichment, self.rules.rules, self.parsers) if spec.enrichment else None
         enriched = self._enrich.names if self._enrich else frozenset()
         lanes: dict[object, DirectLane] = {}  # one for all topics that are read alike: each file of a back-fill is one
@@ -183,7 +184,7 @@ class Pipeline:
         direct_at = time.perf_counter()
         parsed = self._parse(part, direct)
         parsed_at = time.perf_counter()
-        if self._inputs:
+        if self._reporter.stateful:
             self._watch(part, parsed.events, direct, outcome)
         if self._enrich:
             self._enrich.for_rules(parsed.events, part.times_us(parsed.events))
@@ -276,25 +277,9 @@ class Pipeline:
         try:
             if careful and not rule.matches(views):
                 return
-            outcome.counts["matches", rule.key] += 1
-            offset, timestamp_ms, partition = part.coordinates(event.record)
-            if rule.key in self._inputs:
-                entries = entries_of(self._inputs[rule.key], views, event, offset, timestamp_ms)
-                outcome.entries.setdefault((part.topic.name, partition), []).extend(entries)
-            if rule.level.severity < self._min_severity or rule.key in self._silenced:
-                return
-            message = encode(
-                rule,
-                rule.explain(views),
-                event,
-                topic=part.topic.name,
-                partition=partition,
-                offset=offset,
-                timestamp_ms=timestamp_ms,
-                ruleset_sha=self.rules.sha,
-                detected_at_us=time.time_ns() // 1000,
-                limits=self._limits,
-            )
+            offset, timestamp_ms, number = part.coordinates(event.record)
+            place = (part.topic.name, number, offset, timestamp_ms)
+            reported = self._reporter.report(rule, views, event, place, outcome.allowance)
         except Exception as error:
             if not careful:
                 raise
@@ -303,7 +288,12 @@ class Pipeline:
             failure = Failure(event.record, event.ordinal, DeadLetterReason.POISON, detail, None, evaluated=True)
             outcome.messages.append(part.dead_letter(failure))
         else:
-            outcome.messages.append(message)
+            outcome.counts["matches", rule.key] += 1
+            outcome.messages += reported.messages
+            if reported.entries:
+                outcome.entries.setdefault((part.topic.name, number), []).extend(reported.entries)
+            if reported.suppressed is not None:
+                outcome.counts["suppressed", reported.suppressed] += 1
 
     def _poison(self, part: _Part, error: Exception) -> _Outcome:
         """One record on which something raised: without the rule that did, else as a dead letter alone."""

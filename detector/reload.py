@@ -33,7 +33,7 @@ class Reloader:
     """Loads what the configuration names, and again whenever its files change, while it is entered.
 
     spec: the set that runs; another takes over only in `take`, between two epochs. levels: of its rules, by key.
-    correlations: those that run.
+    rules: these, and correlations: those of them that run.
     formats: names that an event's format can have.
 
     Raises:
@@ -77,11 +77,16 @@ class Reloader:
         self.spec = spec
         self.formats = [*compile_parsers(spec.parsers, limits=spec.limits).definitions, RAW]
         self.levels = {rule.key: rule.level for rule in rules.rules}
-        self.ruleset_sha = rules.sha
+        self.rules = rules
         self.correlations = rules.correlations if spec.correlate else ()
         self.levels |= {each.key: each.about.level for each in self.correlations}
         if rules.correlations and not spec.correlate:
             log.warning("correlation rules do not run: set correlation.enabled", rules=len(rules.correlations))
+        if rules.policies.suppressions and not spec.correlate:
+            log.warning(
+                "suppressions do not run, all alerts are sent: set correlation.enabled",
+                suppressions=len(rules.policies.suppressions),
+            )
         metrics.preset_rules(self.levels, rules.sha, len(rules.refused))
         if spec.enrichment is not None:
             for path, entries in spec.enrichment.entries.items():

@@ -28,6 +28,7 @@ def window(result: WindowResult, levels: Mapping[str, Level]) -> None:
         (metrics.events_evaluated, counts.events),
         (metrics.parse_failures, counts.unparsed),
         (metrics.errors, counts.errors),
+        (metrics.alerts_suppressed, counts.suppressed),
     ):
         for label, value in values.items():
             counter.labels(label).inc(value)
@@ -47,6 +48,8 @@ def acknowledged(messages: tuple[Message, ...]) -> None:
             metrics.alerts_emitted.labels(headers["level"].decode()).inc()
             if message.timestamp_ms is not None and message.timestamp_ms >= 0:
                 metrics.event_to_alert.observe(max(0.0, now_ms - message.timestamp_ms) / 1000)
+        elif message.topic == "incidents":
+            metrics.incidents.labels(headers["change"].decode()).inc()
         elif message.topic == "dead_letters":
             metrics.dead_letters.labels(DeadLetterReason(headers[_FIRST_HEADER].decode())).inc()
 

@@ -78,7 +78,8 @@ class Window:
 class Message:
     """A message for an output topic.
 
-    topic: "alerts", "dead_letters", "signals" or "state": a role, which delivery maps to the configured topic.
+    topic: "alerts", "dead_letters", "signals", "state" or "incidents": a role, which delivery maps to the configured
+        topic.
     timestamp_ms: of the record that caused it, for the latency metric; None where there is no sense in one.
     partition: where it must go; None: by its key.
     """
@@ -115,6 +116,7 @@ class Counts:
     unparsed: dict[str, int] = field(default_factory=dict)  # by topic
     matches: dict[str, int] = field(default_factory=dict)  # by rule key
     errors: dict[str, int] = field(default_factory=dict)  # by stage
+    suppressed: dict[str, int] = field(default_factory=dict)  # by reason
 
     def add(self, other: Counts) -> None:
         """Count what another counted, too."""

@@ -58,8 +58,10 @@ class Filter:
         return not self.entity or self.entity.casefold() == str(entity.get("value", "")).casefold()
 
 
-def follow(config: Config, start: Start) -> Iterator[Arrival]:
+def follow(config: Config, start: Start, topic: str | None = None) -> Iterator[Arrival]:
     """Yield each alert as it comes, for ever; an outage of the cluster is waited out.
+
+    topic: another one than that of the alerts, whose messages are of a like form.
 
     Raises UnavailableError or KafkaSetupError where the cluster or the topic cannot be found at the start.
     """
@@ -68,7 +70,7 @@ def follow(config: Config, start: Start) -> Iterator[Arrival]:
 
     from detector.kafka.client import connect, quiet_arguments
 
-    topic = config.output.alerts_topic
+    topic = topic or config.output.alerts_topic
     consumer = connect(
         KafkaConsumer,
         **quiet_arguments(config.kafka, "alerts"),
@@ -107,7 +109,7 @@ def _partitions(consumer: Any, topic: str) -> set[Any]:
 
     partitions = consumer.partitions_for_topic(topic)
     if not partitions:
-        raise KafkaSetupError(f"output.alerts_topic: there is no topic {topic}; `detector create-topics` makes it")
+        raise KafkaSetupError(f"there is no topic {topic}: `detector create-topics` makes it")
     return {TopicPartition(topic, partition) for partition in partitions}
 
 

@@ -79,13 +79,14 @@ def threat(rule: Rule) -> dict[str, JsonValue]:
     """
     return {
         "framework": "MITRE ATT&CK",
-        "tactics": [
-            {"name": name} | ({"id": _TACTIC_IDS[name]} if name in _TACTIC_IDS else {})
-            for name in rule.tactics[:MAX_ELEMENTS]
-            if _TACTIC.fullmatch(name)
-        ],
+        "tactics": [tactic_part(name) for name in rule.tactics[:MAX_ELEMENTS] if _TACTIC.fullmatch(name)],
         "techniques": [{"id": name} for name in rule.techniques[:MAX_ELEMENTS] if _TECHNIQUE.fullmatch(name)],
     }
+
+
+def tactic_part(name: str) -> dict[str, JsonValue]:
+    """A tactic by its name, with its id where that is known."""
+    return {"name": name} | ({"id": _TACTIC_IDS[name]} if name in _TACTIC_IDS else {})
 
 
 class Room:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TextIO
 from detector.alerts.text import printable
 
 _MAX_EVIDENCE = 2
+_MAX_STAGES = 6
 _MAX_TEXT = 100
 
 COLORS = {"critical": "1;97;41", "high": "1;31", "medium": "33", "low": "36", "informational": "2"}
@@ -50,6 +51,25 @@ def line(alert: Mapping[str, Any], *, color: bool, latency_ms: float | None = No
         title=_paint(parts.title, "1" if color else None),
     )
     return "  ".join(part for part in painted if part)
+
+
+def incident_line(incident: Mapping[str, Any], *, color: bool) -> str:
+    """Render a message about an incident: time, change, level, score, entity, how much of what."""
+    level = _text(incident, "level")[:13]
+    rules, tactics = incident.get("rules"), incident.get("tactics")
+    titles = [_text(rule, "title") for rule in rules] if isinstance(rules, list) else []
+    stages = [_text(tactic, "name") for tactic in tactics] if isinstance(tactics, list) else []
+    more = f" (+{len(titles) - _MAX_EVIDENCE})" if len(titles) > _MAX_EVIDENCE else ""
+    parts = (
+        _text(incident, "time").replace("T", " ").removesuffix("Z")[:23],
+        f"{_text(incident, 'change'):9}",
+        _paint(f"{level:13}", COLORS.get(level) if color else None),
+        f"{_text(incident, 'score'):>3}",
+        _paint(f"{_text(incident, 'entity', 'type')}={_text(incident, 'entity', 'value')}", "1" if color else None),
+        f"{_text(incident, 'alerts')} alerts: {', '.join(titles[:_MAX_EVIDENCE])}{more}",
+        " > ".join(stages[:_MAX_STAGES]),
+    )
+    return "  ".join(part for part in parts if part)
 
 
 def use_color(stream: TextIO) -> bool:

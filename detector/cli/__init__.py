@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from detector.cli import alerts, backfill, config, demo, parse, parsers, report, rules, run, topics, warm
+from detector.cli import alerts, backfill, config, demo, incidents, parse, parsers, report, rules, run, topics, warm
 from detector.errors import DetectorError
 
 UNEXPECTED = 70
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(demo.demo)
 app.command()(alerts.alerts)
+app.command()(incidents.incidents)
 app.command()(topics.create_topics)
 app.command()(backfill.backfill)
 app.command()(report.report)

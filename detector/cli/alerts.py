@@ -43,7 +43,7 @@ def alerts(
     """Follow the alert topic, like tail -f, until Ctrl-C."""
     if from_beginning and since:
         raise typer.BadParameter("--from-beginning and --since exclude each other")
-    begin = _since(since) if since else None
+    begin = since_ms(since) if since else None
 
     import orjson
 
@@ -71,7 +71,7 @@ def alerts(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _since(text: str) -> int:
+def since_ms(text: str) -> int:
     """Milliseconds of a time given as an age or in ISO 8601 (UTC unless it says otherwise)."""
     if age := re.fullmatch(r"(\d{1,9})([smhd])", text):
         return int((time.time() - int(age[1]) * _UNITS[age[2]]) * 1_000)

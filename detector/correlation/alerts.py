@@ -16,9 +16,10 @@ from detector.correlation.buckets import Hit
 from detector.correlation.fold import Fired
 from detector.correlation.rule import Correlation
 from detector.events import JsonValue
+from detector.sigma.rule import Rule
 from detector.window import Message
 
-_NO_LOGSOURCE = {"category": None, "product": None, "service": None}
+NO_LOGSOURCE = {"category": None, "product": None, "service": None}
 _MAX_RULE_BYTES = 16 << 10
 _KINDS = ("ip", "user", "host")
 
@@ -44,7 +45,7 @@ def encode_fired(
     identity = correlation_id(rule.key, hit.group, hit.start_us, hit.mark)
     values: list[str] = orjson.loads(hit.group)
     group = dict(zip(rule.group_by, values, strict=True))
-    entity = _entity(rule, group)
+    entity = entity_by(rule.about, group)
     topic, partition, offset, ordinal = *at, 0
     if hit.place[0]:
         name, _, number = hit.place[0].rpartition(":")
@@ -61,7 +62,7 @@ def encode_fired(
         "detected_at": iso_time(detected_at_us),
         "severity": rule.about.level.severity,
         **threat_part(rule.about, {}),
-        "rule": {**rule_part(rule.about, of_rule), "logsource": _NO_LOGSOURCE},
+        "rule": {**rule_part(rule.about, of_rule), "logsource": NO_LOGSOURCE},
         "threat": threat(rule.about),
         "entity": {"field": entity.field, "type": entity.type, "value": entity.value},
         "matches": [
@@ -83,7 +84,7 @@ def encode_fired(
             "ordinal": ordinal,
             "record_timestamp": timestamp_ms,
         },
-        "logsource": _NO_LOGSOURCE,
+        "logsource": NO_LOGSOURCE,
         "format": "correlation",
         "flags": [],
         "truncated": of_rule.cut or of_event.cut,
@@ -123,9 +124,9 @@ def _pattern(rule: Correlation, hit: Hit) -> str:
     return str(rule.threshold or "rules that matched")
 
 
-def _entity(rule: Correlation, group: dict[str, str]) -> Entity:
+def entity_by(rule: Rule, group: dict[str, str]) -> Entity:
     """Whom it is about: the rule's own field, if it groups by it, else an address, user or host that it groups by."""
-    own = rule.about.entity
+    own = rule.entity
     ranked = sorted(group, key=lambda name: (name != own, _rank(name)))
     for name in ranked:
         if group[name]:

@@ -15,7 +15,8 @@ from kafka import TopicPartition
 
 from detector import metrics, telemetry
 from detector.config import Config, InputTopic
-from detector.correlation.reading import Partition, Reading, Result, Setting, Start
+from detector.correlation.reading import Partition, Reading, Result, Start
+from detector.correlation.setting import Setting
 from detector.correlation.signals import Signals, source_of
 from detector.errors import DeliveryError, DetectorError, KafkaSetupError, UnavailableError
 from detector.kafka.delivery import Delivery, Progress, make_delivery
@@ -56,6 +57,7 @@ class Correlator:
     def __init__(self, config: Config, topics: Topics, reloader: Reloader) -> None:
         self._config = settings_of(config)
         self._reloader = reloader
+        self._rules = reloader.rules
         self._correlations = reloader.correlations
         self._group = Group(self._config)
         self._delivery: Delivery = make_delivery(self._config, self._group, topics)
@@ -64,7 +66,8 @@ class Correlator:
             for topic in config.input.topics
             for number in range(topics.partitions[topic.name])
         )
-        self._setting = Setting(self._config, topics.partitions[config.output.signals_topic], sources)
+        name = config.output.signals_topic
+        self._setting = Setting(self._config, topics.partitions[name], topics.max_message_bytes[name], sources)
         self._reading: Reading | None = None
         self._kept: list[Partition] = []  # their state is as far as what is committed
         self._owned: set[TopicPartition] = set()
@@ -123,8 +126,9 @@ class Correlator:
         if time.monotonic() < self._retry_at:
             return
         self._note(self._delivery.open())
-        if self._reloader.correlations is not self._correlations:
+        if self._reloader.rules is not self._rules:
             self._drain()
+            self._rules = self._reloader.rules
             self._correlations = self._reloader.correlations
             for partition in self._kept:
                 partition.fold.use(self._correlations)
@@ -172,8 +176,7 @@ class Correlator:
                 state = states[tp.partition]
                 starts[tp.partition] = Start(position.offset, begins[tp], begins[state], ends[state])
                 self._committed[tp] = position.offset
-        sha = self._reloader.ruleset_sha
-        self._reading = Reading(self._setting, self._correlations, sha, self._kept, starts)
+        self._reading = Reading(self._setting, self._correlations, self._rules, self._kept, starts)
         self._reading.committed = self._committed
         self._kept = []
 

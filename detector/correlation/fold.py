@@ -14,10 +14,11 @@ from detector.correlation.buckets import Hit
 from detector.correlation.inputs import group_of
 from detector.correlation.rule import Correlation
 from detector.correlation.signals import Columns
+from detector.correlation.stage import Stage
 from detector.correlation.states import State, make_state
 from detector.sigma.values import number_of
 
-FORMAT = 1
+FORMAT = 2
 """Of dumps; another one is not read."""
 
 _EVICTED = 10
@@ -75,11 +76,21 @@ class Tally:
 class Fold:
     """The state of all correlations in one partition of the signals topic."""
 
-    def __init__(self, correlations: Sequence[Correlation], sources: Collection[str], settings: Settings) -> None:
+    def __init__(
+        self,
+        correlations: Sequence[Correlation],
+        sources: Collection[str],
+        settings: Settings,
+        *,
+        others: Collection[str] = (),
+    ) -> None:
         """Begin empty.
 
-        sources: all that must have spoken before a window is judged.
+        sources: all that must have spoken before a window is judged. others: what the correlations of all partitions
+            are called as sources of alerts; all of them must have spoken before an alert's incident is judged.
         """
+        self.stage = Stage(settings)
+        self._others = frozenset(others)
         self._settings = settings
         self._expected = set(sources)
         self._topics = {source.rpartition(":")[0] for source in sources}
@@ -114,20 +125,22 @@ class Fold:
             if source.next >= message.end and message.end > message.start:
                 self.tally.counts["repeated"] += len(message.columns[0]) if message.columns else 0
                 return fired
-            if 0 <= source.next < message.start:
+            if 0 <= source.next < message.start and message.source not in self._others:
                 self.tally.counts["gaps"] += 1
             if message.columns:
                 self._take(message, source.next, fired)
             source.next = max(source.next, message.end)
         if message.watermark_us is not None and message.watermark_us > source.watermark_us:
             source.watermark_us = message.watermark_us
-            self._advance(fired)
+            if message.source not in self._others:
+                self._advance(fired)
+            self._settle()
         return fired
 
     @property
     def groups(self) -> int:
         """Groups that are held, over all correlations."""
-        return sum(running.state.size for running in self._running.values())
+        return self.stage.groups + sum(running.state.size for running in self._running.values())
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON has it. The fold must not go on before it is written."""
@@ -135,6 +148,7 @@ class Fold:
             "format": FORMAT,
             "watermark": self.watermark_us,
             "sources": {name: [source.next, source.watermark_us] for name, source in self._sources.items()},
+            "stage": self.stage.dump(),
             "states": {name: running.state.dump() for name, running in self._running.items()},
         }
 
@@ -142,6 +156,7 @@ class Fold:
         """Take over a dumped state: what it has of correlations that run here."""
         self.watermark_us = dumped["watermark"]
         self._sources = {name: _Source(*values) for name, values in dumped["sources"].items()}
+        self.stage.load(dumped["stage"])
         for name, state in dumped["states"].items():
             if name in self._running:
                 running = self._running[name]
@@ -160,7 +175,10 @@ class Fold:
                 continue
             running = runnings[number]
             if running is None:
-                counts["unknown"] += 1
+                name, place = message.definitions[number], (source, offset, ordinal)
+                known = name.startswith("~") and self.stage.add(name, rule, group, time_us, place, value, timestamp_ms)
+                if not known:
+                    counts["unknown"] += 1
                 continue
             state = running.state
             if time_us < self.watermark_us and not state.holds(group, time_us):
@@ -171,7 +189,14 @@ class Fold:
             if hits:
                 fired += [Fired(running.correlation, hit, timestamp_ms) for hit in hits]
         counts["applied"] += applied
+        counts.update(self.stage.counts())
         self._bound()
+
+    def _settle(self) -> None:
+        """Move the stage on to the least of all watermarks."""
+        sources = self._sources
+        known = [sources[name].watermark_us if name in sources else -1 for name in self._others]
+        self.stage.advance(min([self.watermark_us, *known]))
 
     def _advance(self, fired: list[Fired]) -> None:
         """Move on to the least watermark, once every source has one."""

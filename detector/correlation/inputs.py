@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     """An event for a correlation.
 
     definition: that of the correlation. rule: the place of its rule there. group: `group_of` its fields.
-    value: what is counted (a text) or computed with (a number).
+    value: what is counted (a text) or computed with (a number); of entries for alerts see `outgoing`.
     timestamp_ms: of the record.
     shard: what all events that it must meet have in common.
     """
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
     time_us: int
     offset: int
     ordinal: int
-    value: str | float | None
+    value: str | float | list[Any] | None
     timestamp_ms: int
     shard: str = ""
 

@@ -17,15 +17,16 @@ import structlog
 from kafka import TopicPartition
 
 from detector import metrics
-from detector.config import Config
-from detector.correlation.alerts import encode_fired
 from detector.correlation.fold import Fold
-from detector.correlation.inputs import silenced
+from detector.correlation.inputs import Entry
 from detector.correlation.rule import Correlation
+from detector.correlation.sending import Sending
+from detector.correlation.setting import Setting
 from detector.correlation.signals import SignalsError, decode
 from detector.correlation.snapshots import SLOTS, newest, write
 from detector.errors import DeliveryError
 from detector.kafka.reader import Reader
+from detector.sigma.ruleset import RuleSet
 from detector.window import Message, Window
 
 WAIT_S = 0.1
@@ -59,25 +60,22 @@ class Result:
 class Partition:
     """A partition of the signals topic, and its state at `position`.
 
-    told: what is before it was told before. snapshot: the offset of the last one, and in which slot.
+    told: what is before it was told before. entries: of alerts here, which the other partitions are not told yet; said,
+    said_us, said_at: up to which offset, to which watermark and when (monotonic) they were told.
+    snapshot: the offset of the last one, and in which slot.
     """
 
     number: int
     fold: Fold
     position: int
     told: int
+    entries: list[Entry] = field(default_factory=list)
+    said: int = -1
+    said_us: int = -1
+    said_at: float = 0.0
     snapshot: int = -1
     slot: int = 0
     snapshot_at: float = field(default_factory=time.monotonic)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What all partitions share. partitions: of the signals topic. sources: all input partitions."""
-
-    config: Config
-    partitions: int
-    sources: tuple[str, ...]
 
 
 class Reading:
@@ -87,20 +85,23 @@ class Reading:
         self,
         setting: Setting,
         correlations: Sequence[Correlation],
-        ruleset_sha: str,
+        rules: RuleSet,
         kept: Sequence[Partition],
         starts: Mapping[int, Start],
     ) -> None:
         """Begin.
 
-        kept: partitions that go on. starts: partitions that begin, by number.
+        rules: that run; correlations: those of them that do. kept: partitions that go on.
+        starts: partitions that begin, by number.
         """
         self._setting = setting
         self._correlations = correlations
-        self._silenced = silenced(correlations)
-        self._ruleset_sha = ruleset_sha
+        self._sending = Sending(setting, rules, correlations)
+        self._guards = self._sending.guards
         self._starts = starts
         self.partitions = {each.number: each for each in kept}
+        for each in kept:
+            each.fold.stage.use(self._guards)
         self._results: queue.Queue[Result | BaseException] = queue.Queue(MAX_WAITING)
         self._stop = threading.Event()
         self._abandoned = threading.Event()
@@ -176,6 +177,7 @@ class Reading:
         """Apply a window's messages; what fires that was not told before is a message."""
         messages: list[Message] = []
         fired_keys: list[str] = []
+        self._sending.begin()
         spans = [(self.partitions[span.partition], span) for span in window.spans]
         columns = (window.records.column(name).to_pylist() for name in ("span", "offset", "value"))
         for index, offset, value in zip(*columns, strict=True):
@@ -186,28 +188,17 @@ class Reading:
                 metrics.correlation_unreadable.inc()
                 log.warning("a message of the signals topic is none", partition=partition.number, why=str(error))
                 continue
-            if found and offset >= partition.told:
-                now_us = time.time_ns() // 1000
-                limits = self._setting.config.limits
-                for fired in found:
-                    fired_keys.append(fired.correlation.key)
-                    about = fired.correlation.about
-                    quiet = about.level.severity < self._setting.config.output.min_level.severity
-                    if quiet or about.key in self._silenced:
-                        continue
-                    alert = encode_fired(
-                        fired,
-                        at=(self._topic, partition.number, offset),
-                        ruleset_sha=self._ruleset_sha,
-                        detected_at_us=now_us,
-                        limits=limits,
-                    )
-                    messages.append(alert)
+            output = partition.fold.stage.take()
+            if offset >= partition.told:
+                at = (self._topic, partition.number, offset)
+                fired_keys += [fired.correlation.key for fired in found]
+                messages += self._sending.of(found, output, at, partition.entries)
         offsets = {}
         for partition, span in spans:
             partition.position = span.end
             if span.end > max(span.start, partition.told):
                 offsets[TopicPartition(span.topic, span.partition)] = span.end
+                messages += self._sending.tell(partition)
             _count(partition.fold)
         return Result(offsets, tuple(messages), tuple(fired_keys)) if offsets else None
 
@@ -236,7 +227,8 @@ class Reading:
         """The state of a partition at its committed offset."""
         began = time.monotonic()
         setting = self._setting
-        fold = Fold(self._correlations, setting.sources, setting.config.correlation)
+        fold = Fold(self._correlations, setting.sources, setting.config.correlation, others=setting.others)
+        fold.stage.use(self._guards)
         position = start.begin
         state = TopicPartition(setting.config.output.state_topic, number)
         records = self._read(state, start.state_begin, start.state_end)
@@ -253,6 +245,7 @@ class Reading:
                 continue
             replayed += 1
         fold.tally.take()
+        fold.stage.take()
         seconds = time.monotonic() - began
         metrics.correlation_recovery.set(seconds)
         log.info(
@@ -268,6 +261,7 @@ class Reading:
             fold,
             max(position, start.committed),
             told=start.committed,
+            said=start.committed,
             snapshot=snapshot.offset if snapshot else -1,
         )
 
@@ -294,6 +288,7 @@ class Reading:
             self._gauges_at = now + GAUGES_S
             folds = [each.fold for each in self.partitions.values()]
             metrics.correlation_groups.set(sum(fold.groups for fold in folds))
+            metrics.incidents_open.set(sum(fold.stage.open_incidents for fold in folds))
             metrics.correlation_watermark.set(min(fold.watermark_us for fold in folds) / 1_000_000)
 
     @property
@@ -316,5 +311,7 @@ def _count(fold: Fold) -> None:
     for outcome in metrics.CorrelationEvent:
         if counts.get(outcome):
             metrics.correlation_events.labels(outcome).inc(counts[outcome])
+    metrics.alerts_suppressed.labels(metrics.SuppressionReason.SUPPRESSION).inc(counts.get("held", 0))
+    metrics.incidents_evicted.inc(counts.get("incidents_evicted", 0))
     metrics.correlation_evicted.inc(counts.get("evicted", 0))
     metrics.correlation_gaps.inc(counts.get("gaps", 0))

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
 from detector.correlation.inputs import Entry
+from detector.correlation.outgoing import body_bytes
 from detector.window import Message, SpanResult, WindowResult
 
 VERSION = 1
@@ -87,12 +88,15 @@ class Signals:
         watermark_us = self._watermark(source, part, now_us)
         if span.start == span.end and watermark_us is None:
             return
+        yield from self.spread(Signal(source, span.start, span.end, watermark_us, part.entries))
+
+    def spread(self, signal: Signal) -> Iterator[Message]:
+        """The messages of a signal, each with the entries of its partition."""
         shares: list[list[Entry]] = [[] for _ in range(self.partitions)]
-        for entry in part.entries:
+        for entry in signal.entries:
             shares[zlib.crc32(entry.shard.encode()) % self.partitions].append(entry)
         for number, share in enumerate(shares):
-            whole = Signal(source, span.start, span.end, watermark_us, share)
-            for piece in self._pieces(whole):
+            for piece in self._pieces(replace(signal, entries=share)):
                 yield Message("signals", None, encode(piece), (), None, number)
 
     def _watermark(self, source: str, part: SpanResult, now_us: int) -> int | None:
@@ -177,7 +181,8 @@ def _size(entries: Sequence[Entry]) -> int:
     """Upper bound of what entries take; JSON may escape each byte of their texts."""
     texts = sum(len(entry.group) for entry in entries)
     texts += sum(len(entry.value) for entry in entries if isinstance(entry.value, str))
-    return _ENTRY_BYTES * len(entries) + 6 * texts
+    bodies = sum(body_bytes(entry.value) for entry in entries if isinstance(entry.value, list))
+    return _ENTRY_BYTES * len(entries) + 6 * texts + bodies
 
 
 def _cut(entries: Sequence[Entry]) -> int:

@@ -17,7 +17,7 @@ import zstandard
 
 from detector.window import Message
 
-FORMAT = 1
+FORMAT = 2
 CHUNK_BYTES = 512 << 10
 SLOTS = 2
 MAX_STATE_BYTES = 4 << 30

@@ -256,6 +256,8 @@ def make_outbox(config: Config, timeout_s: float, windows: int) -> Outbox:
     topics = {"alerts": config.output.alerts_topic, "dead_letters": config.output.dead_letters_topic}
     if config.correlation.enabled:
         topics |= {"signals": config.output.signals_topic, "state": config.output.state_topic}
+        if config.correlation.incidents:
+            topics["incidents"] = config.output.incidents_name
     return Outbox(topics, max_windows=windows * max(2, config.input.readers), timeout_s=timeout_s)
 
 

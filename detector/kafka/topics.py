@@ -29,6 +29,7 @@ BROKERS_DEFAULT = -1
 _SHARED = ("signals", "state")
 _DAY_MS = 86_400_000
 _RETENTION_MS = {"input": 7 * _DAY_MS, "alerts": 30 * _DAY_MS, "dead letters": 30 * _DAY_MS, "signals": 3 * _DAY_MS}
+_RETENTION_MS["incidents"] = _RETENTION_MS["alerts"]
 SIGNALS_PARTITIONS = 8
 """Of new signals and state topics: as many replicas can share the correlations."""
 _MAX_BYTES = "max.message.bytes"
@@ -128,12 +129,14 @@ def _roles(config: Config) -> dict[str, str]:
         **{topic.name: "input" for topic in config.input.topics},
         config.output.alerts_topic: "alerts",
         config.output.dead_letters_topic: "dead letters",
-        **(
-            {config.output.signals_topic: "signals", config.output.state_topic: "state"}
-            if config.correlation.enabled
-            else {}
-        ),
+        **(_of_correlations(config) if config.correlation.enabled else {}),
     }
+
+
+def _of_correlations(config: Config) -> dict[str, str]:
+    output = config.output
+    incidents = {output.incidents_name: "incidents"} if config.correlation.incidents else {}
+    return {output.signals_topic: "signals", output.state_topic: "state", **incidents}
 
 
 def outputs(config: Config) -> list[str]:

@@ -30,6 +30,7 @@ from detector.sigma.modifiers import Values
 from detector.sigma.rule import Rule
 from detector.sigma.ruleset import RuleSet
 from detector.sigma.source import RuleSource, digest
+from detector.suppression.policies import Policies
 
 MAX_FILES = 4
 """Rule sets that are kept, the latest ones."""
@@ -43,6 +44,7 @@ _Kept = tuple[
     list[tuple[str, str, str]],
     str,
     tuple[Correlation, ...],
+    Policies,
     Engine,
     dict[bytes, tuple[Rule, ...]],
 ]
@@ -98,16 +100,19 @@ def _read(path: Path) -> RuleSet | None:
     except Exception as error:  # noqa: BLE001 -- whatever is there, the rules can be compiled
         log.warning("kept rules cannot be used, they are compiled again", path=str(path), error=str(error))
         return None
-    rules, refused, sha, correlations, engine, files = kept
+    rules, refused, sha, correlations, policies, engine, files = kept
     loading.remember(files)
     engine.remember()
     errors = tuple(RuleError(message, where=where, code=code) for message, where, code in refused)
-    return RuleSet.with_engine(rules, errors, sha, correlations, engine)
+    return RuleSet(rules, errors, sha, correlations, policies).with_engine(engine)
 
 
 def _write(path: Path, rules: RuleSet) -> None:
     refused = [(error.message, error.where, error.code) for error in rules.refused]
-    kept: _Kept = (rules.rules, refused, rules.sha, rules.correlations, rules.engine, loading.remembered())
+    kept: _Kept = (
+        *(rules.rules, refused, rules.sha, rules.correlations, rules.policies, rules.engine),
+        loading.remembered(),
+    )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(path.parent):
@@ -137,7 +142,8 @@ def _code_sha() -> str:
     for package in ("pysigma", "numpy", "google-re2"):
         sha.update(version(package).encode())
     root = Path(__file__).parents[1]
-    for file in sorted([*(root / "sigma").rglob("*.py"), *(root / "correlation").rglob("*.py")]):
+    parts = ("sigma", "correlation", "suppression")
+    for file in sorted(file for part in parts for file in (root / part).rglob("*.py")):
         sha.update(file.read_bytes())
     for name in ("config.py", "events.py", "documents.py"):
         sha.update((root / name).read_bytes())

@@ -21,6 +21,8 @@ from detector.sigma.parsing import Filter, filter_for, logsource_of, parse_filte
 from detector.sigma.rule import Rule
 from detector.sigma.ruleset import RuleSet
 from detector.sigma.source import RuleSource, digest
+from detector.suppression.parsing import kind_of, parse_exception, parse_suppression
+from detector.suppression.policies import Exemption, Policies, Suppression
 
 if TYPE_CHECKING:
     from detector.sigma.pipelines import Pipelines
@@ -43,6 +45,7 @@ def compile_rules(
     rules: dict[str, Rule] = {}
     filters: list[Filter] = []
     parsed: list[tuple[Document, Parsed]] = []
+    policies: list[Exemption | Suppression] = []
     refused: list[RuleError] = []
     changes = _pipelines(pipelines, limits)
     keys = [hashlib.sha256(repr((source, values, limits)).encode()).digest() for source in sources]
@@ -55,9 +58,13 @@ def compile_rules(
                 rules.update((rule.key, rule) for rule in before)
                 plain[key] = before
                 continue
-            others, first = len(refused) + len(filters) + len(parsed), len(rules)
+            others, first = len(refused) + len(filters) + len(parsed) + len(policies), len(rules)
             for document in documents_of(source, limits, refused):
                 try:
+                    if (kind := kind_of(document.value)) is not None:
+                        parse = parse_exception if kind == "exception" else parse_suppression
+                        policies.append(parse(document.value))
+                        continue
                     if _is_correlation(document):
                         parsed.append((document, _correlation(document, source.path, rules, parsed)))
                         continue
@@ -69,7 +76,7 @@ def compile_rules(
                 except Exception as error:  # noqa: BLE001 -- pySigma on hostile input: it costs one document, no more
                     message = f"cannot be loaded ({type(error).__name__}: {error})"
                     refused.append(_error(message, source.path, document.line()))
-            if changes is None and others == len(refused) + len(filters) + len(parsed):
+            if changes is None and others == len(refused) + len(filters) + len(parsed) + len(policies):
                 plain[key] = tuple(islice(rules.values(), first, None))
         if changes is None:
             remember(plain)
@@ -82,7 +89,15 @@ def compile_rules(
                 for rule in rules.values()
             ]
     correlations = tuple(with_families(list(_resolved(filtered, parsed, refused))))
-    return RuleSet(tuple(filtered), tuple(refused), digest(sources, values or {}, pipelines), correlations)
+    sha = digest(sources, values or {}, pipelines)
+    return RuleSet(tuple(filtered), tuple(refused), sha, correlations, _policies(policies))
+
+
+def _policies(found: Sequence[Exemption | Suppression]) -> Policies:
+    return Policies(
+        tuple(each for each in found if isinstance(each, Exemption)),
+        tuple(each for each in found if isinstance(each, Suppression)),
+    )
 
 
 _known: dict[bytes, tuple[Rule, ...]] = {}

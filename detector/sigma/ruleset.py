@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Self
 
 from detector.correlation.rule import Correlation
 from detector.errors import RuleError
@@ -12,6 +13,7 @@ from detector.events import Event, LogSource
 from detector.sigma.engine import Engine, Matches
 from detector.sigma.fields import EventView
 from detector.sigma.rule import Rule, runs_on
+from detector.suppression.policies import Policies
 
 _MAX_CACHED = 4096
 """Combinations of log sources that are remembered; parsers know some dozens."""
@@ -25,7 +27,7 @@ class RuleSet:
     """All rules of some sources; it never changes.
 
     refused: what could not be loaded, with the place; everything else runs.
-    correlations: what is asked of the rules' matches together.
+    correlations: what is asked of the rules' matches together. policies: what keeps them from being alerts.
     sha: 16 hexadecimal digits that name it: of the paths and texts of its sources and the placeholders' values.
     """
 
@@ -33,22 +35,14 @@ class RuleSet:
     refused: tuple[RuleError, ...]
     sha: str
     correlations: tuple[Correlation, ...] = ()
+    policies: Policies = field(default_factory=Policies)
     _plans: dict[tuple[LogSource, ...], Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
     _engine: list[Engine] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    @classmethod
-    def with_engine(
-        cls,
-        rules: tuple[Rule, ...],
-        refused: tuple[RuleError, ...],
-        sha: str,
-        correlations: tuple[Correlation, ...],
-        engine: Engine,
-    ) -> RuleSet:
-        """A rule set whose engine has been made before."""
-        made = cls(rules, refused, sha, correlations)
-        made._engine.append(engine)
-        return made
+    def with_engine(self, engine: Engine) -> Self:
+        """This rule set, with its engine, which has been made before."""
+        self._engine.append(engine)
+        return self
 
     @property
     def engine(self) -> Engine:

@@ -102,7 +102,7 @@ def page() -> str:
         "\n## Example\n",
         f"```json\n{example}\n```",
         "\n## Fields\n\nAll are always there, unless their meaning says otherwise.\n",
-        table(("field", "type", "meaning"), _rows("", SCHEMA)),
+        table(("field", "type", "meaning"), rows("", SCHEMA, SCHEMA["$defs"])),
         "",
         _BOUNDS,
         _DEAD_LETTERS,
@@ -110,14 +110,15 @@ def page() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _rows(prefix: str, node: dict[str, Any]) -> Iterator[list[str]]:
+def rows(prefix: str, node: dict[str, Any], defs: dict[str, Any]) -> Iterator[list[str]]:
+    """The rows of a table of the fields of a schema."""
     for name, field in node["properties"].items():
-        target = SCHEMA["$defs"][field["$ref"].rpartition("/")[2]] if "$ref" in field else field
+        target = defs[field["$ref"].rpartition("/")[2]] if "$ref" in field else field
         inner = target.get("items", target)
         place = f"{prefix}{name}{'[]' if 'properties' in target.get('items', {}) else ''}"
         yield [f"`{place}`", _type(target), field.get("description", "")]
         if "properties" in inner:
-            yield from _rows(f"{place}.", inner)
+            yield from rows(f"{place}.", inner, defs)
 
 
 def _type(node: dict[str, Any]) -> str:

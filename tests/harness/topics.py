@@ -35,6 +35,7 @@ class Topics:
             new += [
                 NewTopic(f"{topics.alerts}.signals", 3, 1, config=config | {"max.message.bytes": str(4 << 20)}),
                 NewTopic(f"{topics.alerts}.state", 3, 1, config=config | {"cleanup.policy": "compact"}),
+                NewTopic(f"{topics.alerts}.incidents", 1, 1, config=config),
             ]
         admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
         for made in admin.create_topics(new, operation_timeout=10).values():

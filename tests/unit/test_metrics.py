@@ -11,7 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from detector import metrics
 from detector.config import Level
 
-LABELS = {"topic", "partition", "file", "format", "rule_id", "level", "reason", "stage", "phase", "result"}
+LABELS = {"topic", "partition", "file", "format", "rule_id", "level", "reason", "stage", "phase", "result", "change"}
 """Labels whose values come from configuration, enums, loaded rules and parsers. Nothing else may be a label."""
 
 OWN = {name: metric for name, metric in vars(metrics).items() if isinstance(metric, MetricWrapperBase)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from detector.sigma.rule import Rule
 from detector.sigma.ruleset import RuleSet
 from detector.sigma.selections import Selections
 from detector.sigma.source import RuleSource
+from detector.suppression.parsing import kind_of, parse_exception, parse_suppression
+from detector.suppression.policies import Exemption, Suppression
 
 __all__ = ["CHECKS", "Check", "Finding", "Report", "Severity", "Surroundings", "check_rules"]
 
@@ -68,12 +71,13 @@ def _findings(
     by_place = {(rule.path, rule.document): rule for rule in rules.rules}
     files = {rule.path for rule in rules.rules}
     tested = _tested(sources)
+    everyone = (*rules.rules, *(each.about for each in rules.correlations))
     titles: dict[str, str] = {}
     for source in sources:
         for document in documents_of(source, limits, []):
             if isinstance(document.value, dict):
                 rule = by_place.get((source.path, document.number))
-                yield from _Document(source.path, document, rule, surroundings).findings(rules.rules, titles)
+                yield from _Document(source.path, document, rule, surroundings).findings(everyone, titles)
         if tested and source.path in files - tested:
             yield Finding(source.path, 0, "S108", "the rule has no test")
 
@@ -101,7 +105,9 @@ class _Document:
 
         rules: to see which of them a filter is for. titles: those of the rules before, with their places.
         """
-        if self._section == "filter":
+        if (kind := kind_of(self._content)) is not None:
+            yield from self._policy(kind, rules)
+        elif self._section == "filter":
             yield from self._filter(rules)
         elif "detection" in self._content:
             yield from self._metadata()
@@ -174,6 +180,17 @@ class _Document:
             yield self._finding("S304", message, "filter", "condition")
         if not any(found.is_for(rule) for rule in rules):
             yield self._finding("S305", "none of the rules here is one that the filter is for", "filter", "rules")
+
+    def _policy(self, kind: str, rules: Sequence[Rule]) -> Iterator[Finding]:
+        parse = parse_exception if kind == "exception" else parse_suppression
+        try:
+            found: Exemption | Suppression = parse(self._content)
+        except Exception:  # noqa: BLE001 -- the loader has said what is wrong with it
+            return
+        if isinstance(found, Exemption) and found.until_us <= time.time_ns() // 1_000:
+            yield self._finding("S501", "the exception has expired", kind, "until")
+        if not any(found.is_for(rule) for rule in rules):
+            yield self._finding("S502", f"none of the rules here is one that the {kind} is for", kind, "rules")
 
     def _place_of(self, field: str, selection: str) -> tuple[str | int, ...]:
         for key, _, path in items_of(self._content[self._section][selection], (self._section, selection)):

@@ -37,6 +37,7 @@ CHECKS: dict[str, Check] = {
     "S008": Check(_E, "A kind of document that does not run here", "Move it to a folder that is not loaded."),
     "S009": Check(_E, "A pipeline refuses the rule, or cannot change it", "Correct the pipeline, or the rule."),
     "S010": Check(_E, "A correlation cannot be meant so", "docs/correlations.md says what each kind takes."),
+    "S011": Check(_E, "An exception or suppression cannot be meant so", "docs/incidents.md has an example of each."),
     # What the rule says of itself.
     "S101": Check(_W, "No `id`", "Add a UUID of your own: without it, alerts get another id when the file is moved."),
     "S102": Check(_W, "No `level`", "Add one: without it the rule is `medium`."),
@@ -61,6 +62,9 @@ CHECKS: dict[str, Check] = {
     "S304": Check(_W, "A filter keeps what it names", "Write `condition: not selection` to exclude what it selects."),
     "S305": Check(_W, "A filter is for no rule", "Correct `rules` and the log source, or load its rules, too."),
     "S306": Check(_W, "The rule runs in full on each event", "Add a text that every match has, such as a name."),
+    # Exceptions and suppressions.
+    "S501": Check(_W, "An exception has expired", "Remove it, or extend `until` and say why in `reason`."),
+    "S502": Check(_W, "An exception or suppression is for no rule", "Correct `rules`, or load its rules, too."),
     # Where it runs.
     "S401": Check(_W, "No configured format has the log source", "`detector parsers list` shows what there is."),
 }  # fmt: skip

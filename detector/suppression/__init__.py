@@ -1,0 +1,1 @@
+"""What keeps matches from being alerts: exceptions, and suppressions."""

@@ -177,7 +177,16 @@ class _Times:
         out = np.full(len(rows), time_kernels.UNREAD, np.int64)
         if self._steps is not None:
             years = np.where(known, reference_ms, 0).astype("datetime64[ms]").astype("datetime64[Y]").astype(np.int32)
-            time_kernels.times(slots.data, starts, sizes, *self._steps, reference_us, years + np.int32(1970), out)
+            time_kernels.times(
+                slots.data,
+                starts,
+                sizes,
+                *self._steps,
+                reference_us,
+                years + np.int32(1970),
+                out,
+                np.zeros(time_kernels.PARTS, np.int64),
+            )
         there = (out != time_kernels.UNREAD) & (
             ~known | ((out >= reference_us - MAX_BEHIND_US) & (out <= reference_us + MAX_AHEAD_US))
         )

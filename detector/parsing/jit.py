@@ -15,11 +15,15 @@ Words = npt.NDArray[np.uint64]
 
 
 def compiled(function: Any) -> Any:
-    """The kernel in machine code, which is kept on disk where there is a place for it."""
+    """The kernel in machine code, which is kept on disk where there is a place for it.
+
+    Without numba's runtime: else each array that stands in a loop is counted there, which took half of the time. So a
+    kernel cannot make arrays; it is given what it writes to.
+    """
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        return numba.njit(cache=True, nogil=True, _nrt=False)(function)
     except RuntimeError:  # no folder to cache in: NUMBA_CACHE_DIR, beside this file, or below HOME
-        return numba.njit(nogil=True)(function)
+        return numba.njit(nogil=True, _nrt=False)(function)
 
 
 def inlined(function: Any) -> Any:

@@ -28,6 +28,8 @@ _DAY_US = 86_400_000_000
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 """Of the years 1 to 9999."""
 _YEAR, _MONTH, _DAY, _HOUR, _MINUTE, _SECOND, _MICRO, _OFFSET = range(8)
+PARTS = 8
+"""Numbers that a time is read into."""
 _MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 
@@ -244,7 +246,15 @@ def _again(data: Bytes, at: int, size: int, before: int, size_before: int, found
 
 @compiled
 def times(  # noqa: PLR0917
-    data: Bytes, starts: Ints, sizes: Ints, steps: Ints, step_end: Ints, reference_us: Longs, years: Ints, out: Longs
+    data: Bytes,
+    starts: Ints,
+    sizes: Ints,
+    steps: Ints,
+    step_end: Ints,
+    reference_us: Longs,
+    years: Ints,
+    out: Longs,
+    found: Longs,
 ) -> None:
     """Microseconds since 1970 in UTC of texts.
 
@@ -253,8 +263,8 @@ def times(  # noqa: PLR0917
         steps, step_end: from `steps_of`.
         reference_us, years: (rows,) the record's timestamp and its year, which a text without one is near to.
         out: (rows,) out; UNREAD for what is left to `TimeParser`.
+        found: scratch of PARTS zeros.
     """
-    found = np.zeros(8, np.int64)
     before = -1
     for row in range(starts.shape[0]):
         out[row] = UNREAD

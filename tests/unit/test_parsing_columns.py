@@ -111,7 +111,16 @@ class TestTimes:
         reference_us = np.full(len(texts), reference_ms * 1_000)
         years = np.full(len(texts), datetime.fromtimestamp(reference_ms / 1000, UTC).year, np.int32)
         starts = offsets[:-1].astype(np.int32)
-        time_kernels.times(data, starts, np.diff(offsets).astype(np.int32), *steps, reference_us, years, out)
+        time_kernels.times(
+            data,
+            starts,
+            np.diff(offsets).astype(np.int32),
+            *steps,
+            reference_us,
+            years,
+            out,
+            np.zeros(time_kernels.PARTS, np.int64),
+        )
 
         for text, us in zip(texts, out.tolist(), strict=True):
             instant, _ = TimeParser(formats).parse(text, reference_ms * 1_000)

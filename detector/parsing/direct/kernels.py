@@ -193,6 +193,7 @@ def scan(  # noqa: PLR0917
     starts: Ints,
     sizes: Ints,
     flags: Bytes,
+    stack: Longs,
 ) -> None:
     """Read records.
 
@@ -202,8 +203,8 @@ def scan(  # noqa: PLR0917
         shapes: (records,) out; -1 for a record without a shape.
         bases: (records + 1,) out; the slots of record r are those from `bases[r]` to `bases[r + 1]`.
         starts, sizes, flags: out; room for half as many slots as there are bytes, and MAX_DEPTH more.
+        stack: (MAX_DEPTH, 2) scratch.
     """
-    stack = np.zeros((MAX_DEPTH, 2), np.int64)
     slot = 0
     for record in range(begin.shape[0]):
         bases[record] = slot

@@ -122,6 +122,8 @@ def derive(  # noqa: PLR0917, C901, PLR0912, PLR0915 -- one case for each kind o
     sizes: Ints,
     flags: Bytes,
     odd: Bytes,
+    there: Bytes,
+    scratch: Longs,
 ) -> Any:
     """Fill in the slots of some records, whose sizes are all ABSENT before; returns where the arena ends then.
 
@@ -133,10 +135,9 @@ def derive(  # noqa: PLR0917, C901, PLR0912, PLR0915 -- one case for each kind o
         steps: (steps, 2) kind and group. targets: (steps, n) slots that it fills in, -1 where nobody asks.
         absent, absent_end: texts that stand for no value.
         odd: (rows, steps) out.
+        there: (groups,) scratch. scratch: for 8 numbers.
     """
     groups = raw.shape[0]
-    there = np.empty(groups, np.bool_)
-    scratch = np.empty(8, np.int64)
     for row in range(records.shape[0]):
         record = records[row]
         line, base = begin[record], bases[record]
@@ -151,13 +152,13 @@ def derive(  # noqa: PLR0917, C901, PLR0912, PLR0915 -- one case for each kind o
                 if here and _equals(data, line + start, end - start, absent, first, last):
                     here = False
                 first = last
-            there[group] = here
+            there[group] = 1 if here else 0
             if here:
                 put(base, raw[group], line + start, end - start, flag, starts, sizes, flags)
         for step in range(steps.shape[0]):
             odd[row, step] = 0
             kind, group = steps[step, 0], steps[step, 1]
-            if not there[group]:
+            if there[group] == 0:
                 continue
             at, end = line + bounds[row, group, 0], line + bounds[row, group, 1]
             target = targets[step]

@@ -133,6 +133,7 @@ class LineLane:
         arena = line_kernels.derive(
             slots.data, arena, rows, begin, state, bounds, kind.raw, kind.steps, kind.targets, kind.absent,
             kind.absent_end, slots.bases, slots.starts, slots.sizes, slots.flags, odd,
+            np.empty(len(kind.raw), np.uint8), np.empty(8, np.int64),
         )  # fmt: skip
         if odd.any():
             if kind.shared:

@@ -48,8 +48,9 @@ class Trie:
         room = room_behind(data) // 2 + 8 + kernels.MAX_DEPTH
         starts, sizes, flags = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.uint8)
         kernels.scan(
-            data, begin, end, self._keys, self._edges, self._nodes, self._counts, shapes, bases, starts, sizes, flags
-        )
+            data, begin, end, self._keys, self._edges, self._nodes, self._counts, shapes, bases, starts, sizes, flags,
+            np.empty((kernels.MAX_DEPTH, 2), np.int64),
+        )  # fmt: skip
         used = int(bases[-1])
         return Slots(data, bases, starts[:used], sizes[:used], flags[:used]), shapes
 

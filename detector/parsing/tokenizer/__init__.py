@@ -69,7 +69,7 @@ class Tokenizer:
         program = self._program
         kernels.tokenize(
             data, starts, ends, program.code, program.entry, program.sets, program.stops, program.literals,
-            bounds.reshape(-1), width, status,
+            bounds.reshape(-1), width, status, np.empty(kernels.STACK, np.int64), np.empty(kernels.TRAIL, np.int64),
         )  # fmt: skip
         return Spans(status, bounds)
 

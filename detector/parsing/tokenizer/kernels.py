@@ -34,6 +34,8 @@ _CHOICE = 5
 _DEPTH = 128
 """Choices that are kept, and bounds as they were before; a line that needs more is left to RE2."""
 _FULL = _DEPTH - 1
+STACK, TRAIL = _DEPTH * _CHOICE, 2 * _DEPTH
+"""Numbers of choices, and of what groups' bounds were before: index, value."""
 _WORK, _WORK_PER_BYTE = 512, 16
 """Operations and bytes looked at, beyond which a line is left to RE2."""
 
@@ -125,6 +127,8 @@ def tokenize(  # noqa: PLR0917, PLR0912, PLR0915, C901 -- one loop, whose parts 
     bounds: Ints,
     width: int,
     status: Ints,
+    stack: Longs,
+    trail: Longs,
 ) -> None:
     """Match each line.
 
@@ -136,9 +140,8 @@ def tokenize(  # noqa: PLR0917, PLR0912, PLR0915, C901 -- one loop, whose parts 
         bounds: out, (rows * width,) start and end of each group from the start of its line; UNSET for a group that
             took no part. Undefined where the line does not match.
         status: out, (rows,) the number of the expression that matches, NO_MATCH or GAVE_UP.
+        stack, trail: scratch of STACK and TRAIL numbers.
     """
-    stack = np.empty(_DEPTH * _CHOICE, np.int64)
-    trail = np.empty(2 * _DEPTH, np.int64)  # what a group's bound was before: index, value
     for row in range(starts.shape[0]):
         begin, end = starts[row], ends[row]
         base = row * width

@@ -25,7 +25,7 @@ WHOLE = 5
 """The place of whole values among the sizes of grams, 1 to 4."""
 BITS = 16
 """Bits of a gram's hash: a bitmap of one size and column has 8 KiB."""
-_ASKED = 256
+ASKED = 256
 """Grams of a value that are looked up at once."""
 _MIX, _MIX64 = 2654435761, 0x9E3779B97F4A7C15
 _FNV_BASIS, _FNV_PRIME = 2166136261, 16777619
@@ -90,6 +90,8 @@ def scan(  # noqa: PLR0917
     seen: Longs,
     hits: Ints,
     hit_end: Longs,
+    asked: Longs,
+    places: Longs,
 ) -> Any:
     """Find the witnesses of each distinct value.
 
@@ -102,13 +104,12 @@ def scan(  # noqa: PLR0917
         keys, buckets, entries: table from `table_key` to rows of (atom, place of the gram in its text).
         seen: (atoms,) scratch, -1 before the first call.
         hits, hit_end: out; the witnesses of value v are in `hits` from `hit_end[v]` to `hit_end[v + 1]`.
+        asked, places: scratch of ASKED numbers.
 
     Returns:
         The number of the value at which `hits` became too small, or that of all values.
     """
     witnesses = seen.shape[0]
-    asked = np.empty(_ASKED, np.int64)
-    places = np.empty(_ASKED, np.int64)
     for column in range(first.shape[0] - 1):
         column_sizes = np.int64(sizes[column])
         for value in range(max(first[column], begin_at), first[column + 1]):

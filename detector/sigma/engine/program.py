@@ -107,6 +107,7 @@ class Program:
             value = kernels.scan(
                 columns.data, columns.begin, columns.end, columns.first, value, *self._index,
                 self._kinds, self._needle_start, self._needles, seen, hits, hit_end,
+                np.empty(kernels.ASKED, np.int64), np.empty(kernels.ASKED, np.int64),
             )  # fmt: skip
             if value >= values:
                 return hits, hit_end

@@ -22,6 +22,7 @@ from detector.kafka.reader import Reader
 from detector.parsing import warm as parsing_kernels
 from detector.pipeline import Pipeline
 from detector.sigma.engine import warm as engine_kernels
+from detector.stream import memory
 from detector.stream.isolation import Order, isolated
 from detector.stream.tickets import Preparation, Ticket
 from detector.window import WindowResult, from_row, to_row
@@ -151,6 +152,7 @@ class _Pipelines:
             with self._compiling:
                 found = self._known.get(sha)
                 if found is None:
+                    memory.keep_freed()
                     warm_kernels()
                     found = self._known[sha] = compile_it()
         return found

@@ -137,6 +137,7 @@ class _Part:
             np.full(len(steps), -1, np.int32), np.array(kinds, np.int32), targets,
             np.zeros(1, np.uint8), np.empty(0, np.int32),
             np.arange(count, dtype=np.int64) * self.moved[0].shape[1], *flat, odd,
+            np.empty(len(steps), np.uint8), np.empty(8, np.int64),
         )  # fmt: skip
         self._odd = (odd != 0) | (bounds[:, :, 0] == UNSET)
         return int(arena)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from detector.analytics import samples, series
 from detector.analytics.networks import internal
 from detector.analytics.totals import Totals
 
@@ -22,10 +23,12 @@ Tables = Mapping[str, pa.Table]
 
 def tables(totals: Totals, alerts: pa.Table) -> dict[str, pa.Table]:
     """All tables, by name."""
-    return {**_traffic(totals), **_errors(totals), **_log_ins(totals), **_cloud(totals), **_threats(alerts)} | {
+    found = {**_traffic(totals), **_errors(totals), **_log_ins(totals), **_cloud(totals), **_threats(alerts)} | {
         "anomalies": _anomalies(totals),
         "security_summary": _summary(totals),
+        "sample_events": samples.table(totals.of(samples.NAME)),
     }
+    return found | series.tables(totals, alerts, found["threat_sources"])
 
 
 def size_above(sizes: pa.Table, share: float) -> tuple[int | None, int]:

@@ -7,10 +7,12 @@ adds them (`Totals`). What is asked is one table, `QUESTIONS`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from detector.analytics import samples, series
+from detector.analytics.question import Question
 
 MAX_KEYS = 200_000
 """Rows of a total that are kept: beyond it the smallest are left out, and the report says so."""
@@ -31,24 +33,13 @@ COLUMNS = (
     "source.ip",
     "url.path",
     "user.name",
+    *series.COLUMNS,
 )
 """Columns of the lake that the questions look at."""
 
 _UNPARSED = "raw"
 _LOGIN_PATHS = r"(?i)(?:^|/)(?:log-?in|sign-?in|auth|session|wp-login\.php|oauth/token)(?:[/.?]|$)"
 _TIME = pa.timestamp("us", "UTC")
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is counted by which keys.
-
-    where: name of a derived truth that the events must have; None: all. sums: derived numbers that are added up.
-    """
-
-    keys: tuple[str, ...]
-    where: str | None = None
-    sums: tuple[str, ...] = ()
 
 
 QUESTIONS: Mapping[str, Question] = {
@@ -64,6 +55,8 @@ QUESTIONS: Mapping[str, Question] = {
     "calls_failed": Question(("event.action", "error.code", "user.name", "source.ip"), where="call_failed"),
     "console": Question(("source.ip", "user.name", "event.outcome"), where="console"),
     "sizes": Question(("size",), where="sized"),
+    **series.QUESTIONS,
+    samples.NAME: samples.QUESTION,
 }
 
 
@@ -73,7 +66,10 @@ def partials(events: pa.Table) -> dict[str, pa.Table]:
     Each has the question's keys, `count`, its sums, `first` and `last` (times).
     """
     table = _derived(events)
-    return {name: _answer(table, question) for name, question in QUESTIONS.items()}
+    return {
+        name: _answer(samples.few(table) if name == samples.NAME else table, question)
+        for name, question in QUESTIONS.items()
+    }
 
 
 class Totals:
@@ -98,7 +94,7 @@ class Totals:
 
     def _merge(self, name: str) -> None:
         question = QUESTIONS[name]
-        parts = self._parts[name] or [_answer(_derived(pa.table({})), question)]
+        parts = self._parts[name] or [partials(pa.table({}))[name]]
         grouped = pa.concat_tables(parts).group_by(list(question.keys), use_threads=False)
         numbers = ["count", *question.sums]
         sums = [(number, "sum") for number in numbers]
@@ -132,6 +128,7 @@ _TYPES = {
     "@timestamp": _TIME,
     "http.response.body.bytes": pa.int64(),
     "http.response.status_code": pa.int64(),
+    **series.COLUMNS,
 }
 
 
@@ -163,7 +160,7 @@ def _derived(events: pa.Table) -> pa.Table:
         "size": _rounded(size),
         "bytes": pc.fill_null(size, 0),
     }
-    return pa.table(columns | derived)
+    return pa.table(columns | derived | series.derived(columns, derived))
 
 
 def _column(events: pa.Table, name: str) -> pa.ChunkedArray:

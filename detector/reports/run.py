@@ -19,6 +19,7 @@ from detector.analytics.tables import tables
 from detector.analytics.totals import COLUMNS, Totals, pack, partials, unpack
 from detector.config import Config
 from detector.errors import ConfigError, DetectorError
+from detector.reports import site
 from detector.reports.write import summary, write
 from detector.stream import cluster
 
@@ -31,18 +32,32 @@ class Report:
     dropped: dict[str, int]
 
 
-def run(config: Config, lake: Path, out: Path, alerts_of: Path | None = None) -> Report:
+def run(
+    config: Config,
+    lake: Path,
+    out: Path,
+    alerts_of: Path | None = None,
+    *,
+    pages: bool = True,
+    single_file: bool = False,
+) -> Report:
     """Write the report on a lake (of `detector backfill --events`) and, if given, on the alerts of a back-fill.
 
+    pages: whether to write pages beside the tables. single_file: each page with all that it needs.
+
     Raises:
-        ConfigError: there is no such lake or folder.
+        ConfigError: there is no such lake or folder, or the packages for pages are missing.
         DetectorError: the lake cannot be read.
     """
+    if pages:
+        site.check()
     found = alerts.read(alerts_of)
     with cluster.running(config.ray, readers=max(1, _concurrency(config) - cluster.SPARES)):
         totals = total(lake)
     whole = tables(totals, found)
     write(whole, out)
+    if pages:
+        site.write_site(whole, out, single_file=single_file)
     return Report(summary(whole), {name: count for name, count in totals.dropped.items() if count})
 
 

@@ -5,7 +5,6 @@
   const report = JSON.parse(document.getElementById("report").textContent);
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const still = matchMedia("(prefers-reduced-motion: reduce)");
   const KEY = "detector-theme";
 
   const remembered = () => { try { return localStorage.getItem(KEY); } catch { return null; } };
@@ -152,6 +151,8 @@
     });
   }
 
+  let phone = innerWidth <= 600;
+  addEventListener("resize", () => { if (phone !== innerWidth <= 600) { phone = !phone; draw(); } });
   if (Object.keys(report.charts).length) draw(); else root.dataset.drawn = "1";
   addEventListener("beforeprint", () => { for (const each of document.querySelectorAll("details")) each.open = true; });
 })();

@@ -13,6 +13,7 @@ from typing import Any
 
 NAMES = (
     "accuracy",
+    "attacks",
     "backfill",
     "correlation",
     "ingest",

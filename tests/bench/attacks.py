@@ -1,8 +1,9 @@
 """Whose addresses the built-in rules and correlations flag, in others' attack logs and in an ordinary site's.
 
-A scenario is a log with the addresses that must be flagged; `attacks_scope.tsv` gives its kind of attack, and was frozen
-before any result was looked at. In scope are the kinds that rules of ours are for (`KINDS`). An address is flagged by an
-alert of level medium or above. Each figure has its numerator (`count`) and denominator (`of`).
+A scenario is a log with the addresses that must be flagged; `attacks_scope.tsv` gives its kind of attack, and was
+frozen before any result was looked at. In scope are the kinds that rules of ours are for (`KINDS`); logs of single
+applications in forms of their own are not. An address is flagged by an alert of level medium or above. Each figure has
+its numerator (`count`) and denominator (`of`).
 - right: scenarios of these kinds in which each address that should be flagged is.
 - others: scenarios of these kinds in which any other address is flagged, too.
 - right_KIND: the same by kind, those out of scope as well.
@@ -75,9 +76,9 @@ class Service:
         entries: list[Entry] = []
         parsed = self._parsers.parse(records, format="auto", logsource=None, limits=self._config.limits)
         for event, matches in zip(parsed.events, self._rules.matching(parsed.events), strict=True):
-            for rule, views in matches:
+            for rule, view in matches:
                 if rule.key in self._inputs:
-                    entries += entries_of(self._inputs[rule.key], views, event, event.record, _RECORD_MS)
+                    entries += entries_of(self._inputs[rule.key], [view], event, event.record, _RECORD_MS)
                 if rule.key not in self._silenced and rule.level.severity >= Level.MEDIUM.severity:
                     found.append((rule.title, str(event.ecs.get("source.ip", ""))))
         return found + self._correlated(entries, len(rows))

@@ -15,6 +15,7 @@ from detector.config import Limits
 from detector.correlation.buckets import Hit
 from detector.correlation.fold import Fired
 from detector.correlation.rule import Correlation
+from detector.correlation.signals import topic_of
 from detector.events import JsonValue
 from detector.sigma.rule import Rule
 from detector.window import Message
@@ -48,8 +49,7 @@ def encode_fired(
     entity = entity_by(rule.about, group)
     topic, partition, offset, ordinal = *at, 0
     if hit.place[0]:
-        name, _, number = hit.place[0].rpartition(":")
-        topic, partition, offset, ordinal = name, int(number), hit.place[1], hit.place[2]
+        (topic, partition), offset, ordinal = topic_of(hit.place[0]), hit.place[1], hit.place[2]
     source = record_source(topic, partition)
     timestamp_ms = hit.time_us // 1000 if fired.timestamp_ms is None else fired.timestamp_ms
     largest = limits.max_alert_value_bytes

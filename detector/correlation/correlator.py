@@ -21,8 +21,9 @@ from detector.correlation.signals import Signals, source_of
 from detector.errors import DeliveryError, DetectorError, KafkaSetupError, UnavailableError
 from detector.kafka.delivery import Delivery, Progress, make_delivery
 from detector.kafka.group import Change, Group
-from detector.kafka.topics import Topics
+from detector.kafka.topics import Topics, check_retention
 from detector.metrics import Stage
+from detector.sigma.ruleset import RuleSet
 
 if TYPE_CHECKING:
     from detector.reload import Reloader
@@ -48,7 +49,15 @@ def make_signals(config: Config, topics: Topics) -> Signals | None:
         return None
     name = config.output.signals_topic
     lateness_us = round(config.correlation.lateness_s * 1_000_000)
-    return Signals(topics.partitions[name], topics.max_message_bytes[name], lateness_us)
+    return Signals(topics.partitions[name], topics.max_message_bytes[name], lateness_us, topics.ids)
+
+
+def _longest_us(rules: RuleSet) -> int:
+    """The longest timespan that state is kept for."""
+    spans = [each.timespan_us for each in rules.correlations] + [
+        each.timespan_us for each in rules.policies.suppressions
+    ]
+    return max(spans, default=0)
 
 
 class Correlator:
@@ -62,12 +71,13 @@ class Correlator:
         self._group = Group(self._config)
         self._delivery: Delivery = make_delivery(self._config, self._group, topics)
         sources = tuple(
-            source_of(topic.name, number)
+            source_of(topic.name, number, topics.ids.get(topic.name, ""))
             for topic in config.input.topics
             for number in range(topics.partitions[topic.name])
         )
         name = config.output.signals_topic
         self._setting = Setting(self._config, topics.partitions[name], topics.max_message_bytes[name], sources)
+        check_retention(config, topics, _longest_us(reloader.rules))
         self._reading: Reading | None = None
         self._kept: list[Partition] = []  # their state is as far as what is committed
         self._owned: set[TopicPartition] = set()

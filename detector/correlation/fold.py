@@ -13,7 +13,7 @@ from detector.config import Correlation as Settings
 from detector.correlation.buckets import Hit
 from detector.correlation.inputs import group_of
 from detector.correlation.rule import Correlation
-from detector.correlation.signals import Columns
+from detector.correlation.signals import Columns, topic_of
 from detector.correlation.stage import Stage
 from detector.correlation.states import State, make_state
 from detector.sigma.values import number_of
@@ -93,7 +93,7 @@ class Fold:
         self._others = frozenset(others)
         self._settings = settings
         self._expected = set(sources)
-        self._topics = {source.rpartition(":")[0] for source in sources}
+        self._topics = {(topic_of(source)[0], _id_of(source)) for source in sources}
         self._sources: dict[str, _Source] = {}
         self._running: dict[str, _Running] = {}
         self.watermark_us = self.before_us = -1
@@ -118,7 +118,7 @@ class Fold:
         source = self._sources.get(message.source)
         if source is None:
             source = self._sources[message.source] = _Source()
-            if message.source.rpartition(":")[0] in self._topics:
+            if (topic_of(message.source)[0], _id_of(message.source)) in self._topics:
                 self._expected.add(message.source)  # a partition that the topic did not have before
         fired: list[Fired] = []
         if message.end > message.start or source.next < 0:
@@ -239,12 +239,16 @@ class Fold:
         for running in self._running.values():
             counts["dropped"] += running.state.dropped
             running.state.dropped = 0
-        groups = self.groups
+        groups = self.groups - self.stage.groups  # which has bounds of its own
         if groups > self._settings.max_groups:
             left = groups - self._settings.max_groups + self._settings.max_groups // _EVICTED
             for running in sorted(self._running.values(), key=lambda each: -each.state.size):
                 left -= (evicted := running.state.evict(left))
                 counts["evicted"] += evicted
+
+
+def _id_of(source: str) -> str:
+    return source.partition(":")[2].partition(":")[2]
 
 
 def _feeds(correlation: Correlation, others: Sequence[Correlation]) -> Iterator[_Feed]:

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from detector.alerts.ids import alert_id
+from detector.alerts.ids import alert_id, record_source
+from detector.correlation.signals import topic_of
 from detector.suppression.policies import Guard, Suppression
 
 MAX_IDS = 50
@@ -189,4 +190,4 @@ def _identity(guard: Guard, place: tuple[str, int, int], body: Any) -> str:
     if body is not None:
         headers = body[2]
         return str(headers[headers.index("ce_id") + 1])
-    return alert_id(guard.rule.key, f"kafka:{place[0]}", place[1], place[2])
+    return alert_id(guard.rule.key, record_source(*topic_of(place[0])), place[1], place[2])

@@ -3,7 +3,7 @@
 A message is JSON, columnar:
 
     v   1, the version of this form
-    s   the source: topic and partition that the window is from
+    s   the source: topic, partition and topic id that the window is from
     f,t the window's positions there, [f, t)
     w   the source's watermark, UTC microseconds: no event before it is to come; null while it is not known
     d   definitions of correlations
@@ -61,12 +61,13 @@ class Signals:
     """Makes the messages of windows.
 
     partitions: of the signals topic. max_bytes: of a message there. lateness_us: how far watermarks stay behind.
-    dropped: entries of single records that no message takes.
+    ids: of the input topics. dropped: entries of single records that no message takes.
     """
 
     partitions: int
     max_bytes: int
     lateness_us: int
+    ids: Mapping[str, str] = field(default_factory=dict)
     dropped: int = 0
     _sources: dict[str, _Source] = field(default_factory=dict)
 
@@ -77,14 +78,13 @@ class Signals:
         """
         return tuple(message for part in result.spans for message in self._of(part, now_us))
 
-    def forget(self, sources: Sequence[str]) -> None:
-        """Somebody else reads these from now on."""
-        for source in sources:
-            self._sources.pop(source, None)
+    def forget(self, topic: str, partition: int) -> None:
+        """Somebody else reads it from now on."""
+        self._sources.pop(source_of(topic, partition, self.ids.get(topic, "")), None)
 
     def _of(self, part: SpanResult, now_us: int) -> Iterator[Message]:
         span = part.span
-        source = source_of(span.topic, span.partition)
+        source = source_of(span.topic, span.partition, self.ids.get(span.topic, ""))
         watermark_us = self._watermark(source, part, now_us)
         if span.start == span.end and watermark_us is None:
             return
@@ -128,9 +128,18 @@ class Signals:
         yield from self._pieces(Signal(signal.source, offset, signal.end, signal.watermark_us, entries[middle:]))
 
 
-def source_of(topic: str, partition: int) -> str:
-    """The name of a source; a topic's name holds no colon."""
-    return f"{topic}:{partition}"
+def source_of(topic: str, partition: int, topic_id: str = "") -> str:
+    """The name of a source: `topic:partition:id`; neither a topic's name nor its id holds a colon.
+
+    topic_id: a topic that is made anew is another source, whose offsets begin again.
+    """
+    return f"{topic}:{partition}:{topic_id}" if topic_id else f"{topic}:{partition}"
+
+
+def topic_of(source: str) -> tuple[str, int]:
+    """Topic and partition of a source."""
+    topic, partition = source.split(":")[:2]
+    return topic, int(partition)
 
 
 def encode(signal: Signal) -> bytes:

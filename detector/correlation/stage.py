@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from detector.alerts.ids import alert_id
+from detector.alerts.ids import alert_id, record_source
 from detector.config import Correlation as Settings
 from detector.correlation.held import Held, Summary
 from detector.correlation.incidents import Alerted, Incidents, Terms, Told
 from detector.correlation.outgoing import ALERT, Body
+from detector.correlation.signals import topic_of
 from detector.suppression.policies import Guard
 
 
@@ -58,7 +59,7 @@ class Stage:
         """Take an entry in. False where nothing here knows what to do with it: an alert of another rule set."""
         if definition.startswith(ALERT):
             rule = definition[len(ALERT) :]
-            identity = value or alert_id(rule, f"kafka:{place[0]}", place[1], place[2])
+            identity = value or alert_id(rule, record_source(*topic_of(place[0])), place[1], place[2])
             self._output.incidents += self._incidents.add(Alerted(time_us, *place, group, rule, score, identity))
             return True
         found = self._held.add(definition, group, max(time_us, self.settled_us), place, value)

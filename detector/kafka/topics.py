@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -30,6 +30,8 @@ _SHARED = ("signals", "state")
 _DAY_MS = 86_400_000
 _RETENTION_MS = {"input": 7 * _DAY_MS, "alerts": 30 * _DAY_MS, "dead letters": 30 * _DAY_MS, "signals": 3 * _DAY_MS}
 _RETENTION_MS["incidents"] = _RETENTION_MS["alerts"]
+MIN_SIGNALS_MS = 3_600_000
+"""How long signals are kept at least: a service that is down for longer may lose some."""
 SIGNALS_PARTITIONS = 8
 """Of new signals and state topics: as many replicas can share the correlations."""
 _MAX_BYTES = "max.message.bytes"
@@ -43,10 +45,13 @@ class Topics:
 
     partitions: their number, by topic.
     max_message_bytes: the largest record batch that a topic takes, by topic.
+    ids: Kafka's own, by topic. retention_ms: how long its records are kept, where that is known and bounded.
     """
 
     partitions: Mapping[str, int]
     max_message_bytes: Mapping[str, int]
+    ids: Mapping[str, str] = field(default_factory=dict)
+    retention_ms: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +112,29 @@ def check_topics(config: Config) -> Topics:
         problems = [problem for name, role in roles.items() for problem in _problems(name, role, described[name])]
         if problems:
             raise KafkaSetupError("\n".join(problems))
-        _check_signals(config, described)
+        settings = _topic_settings(admin, list(roles))
+        _check_signals(config, described, settings)
         sizes = _sizes(admin, list(roles))
-    return Topics({name: len(topic["partitions"]) for name, topic in described.items()}, sizes)
+    return Topics(
+        {name: len(topic["partitions"]) for name, topic in described.items()},
+        sizes,
+        {name: str(topic["topic_id"]) for name, topic in described.items() if topic.get("topic_id")},
+        {name: kept for name in roles if (kept := _retention_ms(settings.get(name, {}))) is not None},
+    )
+
+
+def check_retention(config: Config, topics: Topics, longest_us: int) -> None:
+    """Check that signals outlast the longest timespan of a rule: without a snapshot, it is what state is made of.
+
+    Raises KafkaSetupError where they do not.
+    """
+    name = config.output.signals_topic
+    kept_ms = topics.retention_ms.get(name)
+    if kept_ms is not None and kept_ms * 1_000 < longest_us:
+        raise KafkaSetupError(
+            f"topic {name!r}: retention.ms is {kept_ms}, the longest timespan of a rule has {longest_us // 1_000}: "
+            + _alter(name, f"retention.ms={max(_RETENTION_MS['signals'], 2 * longest_us // 1_000)}")
+        )
 
 
 def message_sizes(config: Config, timeout_ms: int) -> dict[str, int]:
@@ -144,8 +169,10 @@ def outputs(config: Config) -> list[str]:
     return [name for name, role in _roles(config).items() if role != "input"]
 
 
-def _check_signals(config: Config, described: Mapping[str, Any]) -> None:
-    """The state of a partition of the signals topic is in the state topic's partition of the same number."""
+def _check_signals(config: Config, described: Mapping[str, Any], settings: Mapping[str, Mapping[str, str]]) -> None:
+    """The state of a partition of the signals topic is in the state topic's partition of the same number; it is found
+    by compaction, and what came after it must still be there.
+    """
     if not config.correlation.enabled:
         return
     signals, state = config.output.signals_topic, config.output.state_topic
@@ -155,6 +182,30 @@ def _check_signals(config: Config, described: Mapping[str, Any]) -> None:
             f"topics {signals!r} and {state!r} have {numbers[0]} and {numbers[1]} partitions: they must have as many; "
             "delete both and run `detector create-topics`, which begins with an empty state"
         )
+    kept_ms = _retention_ms(settings.get(signals, {}))
+    least_ms = max(MIN_SIGNALS_MS, round(10_000 * config.correlation.snapshot_interval_s))
+    problems = [
+        f"topic {name!r}: cleanup.policy is {has}, must be {policy}: {_alter(name, f'cleanup.policy={policy}')}"
+        for name, policy in ((state, "compact"), (signals, "delete"))
+        if (has := settings.get(name, {}).get("cleanup.policy", policy)) != policy
+    ]
+    if kept_ms is not None and kept_ms < least_ms:
+        problems.append(
+            f"topic {signals!r}: retention.ms is {kept_ms}, but signals must outlast the state by far: "
+            + _alter(signals, f"retention.ms={_RETENTION_MS['signals']}")
+        )
+    if problems:
+        raise KafkaSetupError("\n".join(problems))
+
+
+def _alter(topic: str, setting: str) -> str:
+    return f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {setting}"
+
+
+def _retention_ms(settings: Mapping[str, str]) -> int | None:
+    """How long a topic's records are kept; None where that is for ever, or not known."""
+    kept = settings.get("retention.ms")
+    return None if kept is None or int(kept) < 0 else int(kept)
 
 
 @contextmanager

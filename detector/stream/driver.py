@@ -16,7 +16,7 @@ from kafka import TopicPartition
 
 from detector import metrics, telemetry
 from detector.config import Config
-from detector.correlation.signals import Signals, source_of
+from detector.correlation.signals import Signals
 from detector.errors import DeliveryError
 from detector.kafka.delivery import Delivery, Progress
 from detector.kafka.group import Change, Group
@@ -99,7 +99,8 @@ class Driver:
             self._positions.drop(gone)
             telemetry.forget(gone)
             if self._signals is not None:
-                self._signals.forget([source_of(tp.topic, tp.partition) for tp in gone])
+                for tp in gone:
+                    self._signals.forget(tp.topic, tp.partition)
             self._unplaced = (self._unplaced - gone) | change.assigned
             metrics.assigned_partitions.set(len(self._positions.owned | self._unplaced))
 

@@ -20,6 +20,7 @@ from detector.kafka.topics import (
     DEFAULT_MAX_MESSAGE_BYTES,
     SIGNALS_MAX_BYTES,
     SIGNALS_PARTITIONS,
+    check_retention,
     check_topics,
     create_topics,
 )
@@ -69,14 +70,15 @@ class TestCreate:
         assert int(letters["max.message.bytes"]) == DEAD_LETTER_MAX_BYTES
 
     def test_correlations(self, kafka: Broker, admin: KafkaAdminClient) -> None:
-        """With correlations there are two topics more, of as many partitions: what has more or fewer is refused."""
+        """With correlations there are three topics more; signals and state must have as many partitions."""
         world = World.make(kafka.bootstrap)
         config = world.config().model_copy(update={"correlation": Correlation(enabled=True)})
         signals, state = config.output.signals_topic, config.output.state_topic
         with pytest.raises(KafkaSetupError, match=r"\.signals.*create-topics"):
             check_topics(config)
 
-        assert create_topics(config, partitions=1, replication_factor=1).made == (signals, state)
+        incidents = config.output.incidents_name
+        assert create_topics(config, partitions=1, replication_factor=1).made == (signals, state, incidents)
         found = check_topics(config)
         made = settings(admin, state)
         admin.create_partitions({state: SIGNALS_PARTITIONS + 1})
@@ -87,6 +89,28 @@ class TestCreate:
         assert made["cleanup.policy"] == "compact"
         with pytest.raises(KafkaSetupError, match="must have as many"):
             check_topics(config)
+
+    def test_internal_topics_are_checked(self, kafka: Broker, admin: KafkaAdminClient) -> None:
+        """State that is not compacted, and signals that do not outlast it or a rule's timespan, are refused with how to
+        mend them.
+        """
+        world = World.make(kafka.bootstrap)
+        config = world.config().model_copy(update={"correlation": Correlation(enabled=True)})
+        signals, state = config.output.signals_topic, config.output.state_topic
+        create_topics(config, partitions=1, replication_factor=1)
+        sound = check_topics(config)
+        check_retention(config, sound, 3 * 86_400_000_000)
+        changes = {state: {"cleanup.policy": "delete"}, signals: {"retention.ms": "60000"}}
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, each) for name, each in changes.items()])
+        wait_until(lambda: settings(admin, signals)["retention.ms"] == "60000")
+
+        assert len(set(sound.ids.values())) == len(sound.ids) == len(sound.partitions)
+        with pytest.raises(
+            KafkaSetupError, match=r"(?s)cleanup.policy is delete, must be compact.*retention.ms is 60000"
+        ):
+            check_topics(config)
+        with pytest.raises(KafkaSetupError, match=r"longest timespan.*kafka-configs.sh"):
+            check_retention(config, sound, 4 * 86_400_000_000)
 
     def test_again(self, kafka: Broker) -> None:
         """A second time nothing is made, and nothing is wrong with what is there."""

@@ -349,3 +349,16 @@ class TestSignals:
         """A message that somebody else wrote is said to be none."""
         with pytest.raises(SignalsError):
             decode(value)
+
+
+class TestSources:
+    def test_topic_made_anew_is_another_source(self) -> None:
+        """Its offsets begin again, and count: they are not those of the topic that was deleted."""
+        old, new = (Signals(1, 10_000, 0, {"logs": each}) for each in ("AAAA", "BBBB"))
+        fold = Fold(RULES[:1], ("logs:0:BBBB",), SETTINGS)
+
+        for signals in (old, new, new):
+            (message,) = signals.of(window(0, 0, 1, [entry(0, 5, 0)]), 0)
+            fold.apply(decode(message.value))
+
+        assert (fold.tally.counts["applied"], fold.tally.counts["repeated"]) == (2, 1)

@@ -311,6 +311,11 @@ class Enrichment(_Section):
     """CSV files of addresses, hosts or users, whose columns become fields (`host.asset.owner`)."""
     user_agents: bool = False
     """Whether user agents are told apart by name, version, system and device."""
+    risk: bool = False
+    """Whether alerts tell what is known against their source's address, as a number from 0 to 100. Each record is then
+    made an event, which costs many times what the direct lanes do."""
+    risk_half_life_s: float = Field(default=3_600.0, ge=1.0, le=2_592_000.0)
+    """How long it takes until what an address did counts half, seconds."""
 
     @property
     def files(self) -> tuple[Path, ...]:

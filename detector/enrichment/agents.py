@@ -8,18 +8,11 @@ from ua_parser import Parser, load_lazy_builtins
 from ua_parser.re2 import Resolver
 
 from detector.enrichment.model import NOTHING, Answer
+from detector.enrichment.names import USER_AGENT
 
 MAX_CHARACTERS = 1_024
 """Of a user agent that are looked at."""
 _FIELD = "user_agent.original"
-_NAMES = (
-    "user_agent.name",
-    "user_agent.version",
-    "user_agent.os.name",
-    "user_agent.os.version",
-    "user_agent.os.full",
-    "user_agent.device.name",
-)
 
 
 class UserAgents:
@@ -34,7 +27,7 @@ class UserAgents:
 
     def asked(self) -> Mapping[str, Mapping[str, type]]:
         """See `Provider.asked`."""
-        return {_FIELD: dict.fromkeys(_NAMES, str)}
+        return {_FIELD: dict.fromkeys(USER_AGENT, str)}
 
     def look_up(self, field: str, values: Sequence[str]) -> list[Answer]:
         """See `Provider.look_up`."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from detector.enrichment.databases import Database, Record
 from detector.enrichment.model import NOTHING, Answer
 from detector.enrichment.networks import ADDRESSES, Networks
 from detector.events import JsonValue
+
+if TYPE_CHECKING:  # the names alone are asked for by what checks rules, without the library
+    from detector.enrichment.databases import Database, Record
 
 INSIDE = "Internal"
 """Country and city of an address of an internal network, in the plain names only: it is no place."""
 
 _LANGUAGE = "en"
-_PATHS: Mapping[str, tuple[tuple[str | int, ...], ...]] = {
+PATHS: Mapping[str, tuple[tuple[str | int, ...], ...]] = {
     "geo.continent_code": (("continent", "code"),),
     "geo.continent_name": (("continent", "names", _LANGUAGE),),
     "geo.country_iso_code": (("country", "iso_code"),),
@@ -37,7 +40,7 @@ _PATHS: Mapping[str, tuple[tuple[str | int, ...], ...]] = {
 https://dev.maxmind.com/geoip/docs/databases
 """
 _TYPES = {"geo.location.lat": float, "geo.location.lon": float, "as.number": int}
-_PLAIN = {"geo_country": "geo.country_iso_code", "geo_city": "geo.city_name"}
+PLAIN = {"geo_country": "geo.country_iso_code", "geo_city": "geo.city_name"}
 """Plain names, of the source alone."""
 
 
@@ -54,7 +57,7 @@ class Places:
     def __init__(self, databases: Sequence[Database], internal: Networks) -> None:
         self._databases = tuple(databases)
         self._internal = internal
-        self._names = {side: {name: f"{side}.{name}" for name in _PATHS} for side in ADDRESSES}
+        self._names = {side: {name: f"{side}.{name}" for name in PATHS} for side in ADDRESSES}
 
     def asked(self) -> Mapping[str, Mapping[str, type]]:
         """See `Provider.asked`."""
@@ -62,13 +65,13 @@ class Places:
             f"{side}.ip": {full: _TYPES.get(name, str) for name, full in names.items()}
             for side, names in self._names.items()
         }
-        asked[f"{ADDRESSES[0]}.ip"] |= dict.fromkeys(_PLAIN, str)
+        asked[f"{ADDRESSES[0]}.ip"] |= dict.fromkeys(PLAIN, str)
         return asked
 
     def look_up(self, field: str, values: Sequence[str]) -> list[Answer]:
         """See `Provider.look_up`."""
         side = field.removesuffix(".ip")
-        inside = dict.fromkeys(_PLAIN, INSIDE) if side == ADDRESSES[0] else {}
+        inside = dict.fromkeys(PLAIN, INSIDE) if side == ADDRESSES[0] else {}
         answers = {True: Answer(inside), None: NOTHING}
         return [
             answers[state] if state is not False else self._answer(side, value)
@@ -84,14 +87,14 @@ class Places:
                     known.setdefault(name, value)
         found = {self._names[side][name]: value for name, value in known.items()}
         if side == ADDRESSES[0]:
-            found |= {plain: known[name] for plain, name in _PLAIN.items() if name in known}
+            found |= {plain: known[name] for plain, name in PLAIN.items() if name in known}
         return Answer(found)
 
 
 def fields(record: Record) -> dict[str, JsonValue]:
     """What a record says, by the names of ECS below `source`; values of another type than theirs are left out."""
     found: dict[str, JsonValue] = {}
-    for name, paths in _PATHS.items():
+    for name, paths in PATHS.items():
         type_ = _TYPES.get(name, str)
         for path in paths:
             value = _at(record, path)

@@ -53,6 +53,12 @@ class Indicator:
             else "None"
         )
 
+    def valid_at(self, time_us: int) -> bool:
+        """Whether it is valid at a time."""
+        return (self.since_us is None or self.since_us <= time_us) and (
+            self.until_us is None or time_us < self.until_us
+        )
+
     @property
     def lasting(self) -> tuple[float, int]:
         """Of two with the same value the greater counts: valid longer, then surer."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from detector.config import Enrichment
 from detector.enrichment import networks
 from detector.enrichment.enricher import Enricher
 from detector.enrichment.files import Copies, File
 from detector.enrichment.model import Provider
+from detector.enrichment.risks import Risks
+from detector.enrichment.threats import Threats
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,20 @@ def _check(file: File, settings: Enrichment) -> tuple[int, float]:
     return sum(1 for each in lists for _ in feeds.read(each, file.copy.read_bytes(), file.modified_s)), file.modified_s
 
 
-def enricher(sources: Sources) -> Enricher:
-    """The enricher of some sources. Raises EnrichmentError where a file is not what was checked."""
+class Loaded(NamedTuple):
+    """What sources are made to. risks: None where they are not asked for."""
+
+    enricher: Enricher
+    risks: Risks | None
+
+
+def load(sources: Sources) -> Loaded:
+    """The enrichment of some sources. Raises EnrichmentError where a file is not what was checked."""
     settings = sources.settings
     files = {file.path: file for file in sources.files}
     inside = networks.internal(settings.internal_networks)
     providers: list[Provider] = []
+    threats: Threats | None = None
     if settings.is_internal:
         providers.append(networks.InternalAddresses(inside))
     if settings.geo_databases:
@@ -100,15 +111,13 @@ def enricher(sources: Sources) -> Enricher:
         providers.append(Places(databases, inside))
     if settings.threat_lists:
         from detector.enrichment import feeds
-        from detector.enrichment.threats import Threats
 
-        providers.append(
-            Threats(
-                indicator
-                for each in settings.threat_lists
-                for indicator in feeds.read(each, files[each.path].readable.read_bytes(), files[each.path].modified_s)
-            )
+        threats = Threats(
+            indicator
+            for each in settings.threat_lists
+            for indicator in feeds.read(each, files[each.path].readable.read_bytes(), files[each.path].modified_s)
         )
+        providers.append(threats)
     if settings.tables:
         from detector.enrichment.tables import Table
 
@@ -117,4 +126,4 @@ def enricher(sources: Sources) -> Enricher:
         from detector.enrichment.agents import UserAgents
 
         providers.append(UserAgents())
-    return Enricher(providers)
+    return Loaded(Enricher(providers), Risks(settings.risk_half_life_s, threats) if settings.risk else None)

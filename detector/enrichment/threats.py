@@ -18,7 +18,7 @@ FIELDS: Mapping[Kind, tuple[str, ...]] = {
 }
 """The fields whose values are looked up, by kind; of several that are indicators the first one counts."""
 
-_NAMES = (
+NAMES = (
     "threat.indicator.type",
     "threat.indicator.name",
     "threat.indicator.confidence",
@@ -55,7 +55,7 @@ class Threats:
     def asked(self) -> Mapping[str, Mapping[str, type]]:
         """See `Provider.asked`: only fields that an indicator may match."""
         return {
-            field: dict.fromkeys(_NAMES, str)
+            field: dict.fromkeys(NAMES, str)
             for kind, fields in FIELDS.items()
             if kind in self._exact
             for field in fields

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Self
 
 from detector.enrichment.enricher import Enricher
-from detector.enrichment.loading import Sources, enricher
+from detector.enrichment.loading import Loaded, Sources, load
+from detector.enrichment.risks import Risks
 from detector.events import Event
 from detector.parsing.registry import Parsers
 from detector.sigma.nodes import FieldRef, leaves
@@ -17,19 +18,21 @@ class Use:
     """The enrichment of a pipeline: before the rules what they read, and all of it for events that one matched.
 
     names: that the rules' conditions read and that the enrichment may give.
+    risks: what is known against addresses, if that is asked for.
     """
 
-    __slots__ = ("_for_rules", "enricher", "names")
+    __slots__ = ("_for_rules", "enricher", "names", "risks")
 
-    def __init__(self, enricher: Enricher, names: Iterable[str]) -> None:
-        self.enricher = enricher
-        self.names = frozenset(names) & enricher.names.keys()
-        self._for_rules = enricher.questions(self.names)
+    def __init__(self, loaded: Loaded, names: Iterable[str]) -> None:
+        self.enricher: Enricher = loaded.enricher
+        self.risks: Risks | None = loaded.risks
+        self.names = frozenset(names) & self.enricher.names.keys()
+        self._for_rules = self.enricher.questions(self.names)
 
     @classmethod
     def of(cls, sources: Sources, rules: Iterable[Rule], parsers: Parsers) -> Self:
         """Of some rules. Raises EnrichmentError."""
-        return cls(enricher(sources), read_by(rules, parsers))
+        return cls(load(sources), read_by(rules, parsers))
 
     def for_rules(self, events: Sequence[Event], times_us: Sequence[int]) -> None:
         """Add what the rules' conditions read. times_us: of each event."""

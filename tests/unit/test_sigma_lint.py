@@ -211,6 +211,16 @@ class TestFields:
     """What the events of a log source have."""
 
     @pytest.mark.parametrize(
+        "name", ["source.geo.country_iso_code", "source.is_internal", "threat.indicator.type", "user.asset.team"]
+    )
+    def test_enriched(self, name: str) -> None:
+        """What the enrichment may give is no unknown field; what is only like it is."""
+        around = LogSource(category="webserver")
+
+        assert AUTO.unknown(around, name) is None
+        assert AUTO.unknown(around, "source." + name) is not None
+
+    @pytest.mark.parametrize(
         ("logsource", "field", "near"),
         [
             ("category: webserver", "cs-uri-stm", "cs-uri-stem"),

@@ -7,6 +7,7 @@ from functools import cached_property, reduce
 from operator import or_
 
 from detector.config import InputTopic, Limits
+from detector.enrichment.names import may_give
 from detector.events import LogSource
 from detector.parsing.known import KnownFields, fields_by_logsource, logsources
 from detector.parsing.registry import Parsers
@@ -66,7 +67,7 @@ class Surroundings:
 
     def _unknown(self, rule: LogSource, field: str) -> str | None:
         known = self._known_of(rule)
-        if known is None or known.has(field) or field.count(".") > MAX_DOTS:
+        if known is None or known.has(field) or may_give(field) or field.count(".") > MAX_DOTS:
             return None
         if known.closed:
             return nearest(field, sorted(known.names)) or ""

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from detector.config import InputTopic, Limits
+from detector.enrichment.enricher import Enricher
+from detector.enrichment.lane import Plan, asked, fill
+from detector.enrichment.uses import Use
 from detector.events import Event, LogSource
 from detector.parsing.direct.derived import Derived
 from detector.parsing.direct.lane import JsonLane, Kind
@@ -30,6 +33,13 @@ from detector.sigma.fields import KEYWORDS, flatten, keyword_values, values_at
 
 _View = tuple[Bound, int, int]
 """Rules that run on a kind, the view through which they see it, and the place of its log source among its bindings."""
+
+
+class _Views(NamedTuple):
+    """How the rules see a kind, and what its records are given besides."""
+
+    views: tuple[_View, ...]
+    plan: Plan | None
 
 
 _Kind = TypeVar("_Kind", bound="Kind | LineFormat")
@@ -71,7 +81,7 @@ class Direct:
 class DirectLane:
     """The records of one topic. It remembers kinds of records, nothing of what is in them."""
 
-    __slots__ = ("_engine", "_enriched", "_json", "_lines", "_logsource", "_parsers", "_topic", "limits")
+    __slots__ = ("_engine", "_enriched", "_enricher", "_json", "_lines", "_logsource", "_parsers", "_topic", "limits")
 
     def __init__(
         self,
@@ -79,10 +89,11 @@ class DirectLane:
         engine: Engine,
         topic: InputTopic,
         limits: Limits,
-        enriched: frozenset[str] = frozenset(),
+        enrich: Use | None = None,
     ) -> None:
-        """enriched: ECS names that rules read and that events get from elsewhere: what is asked for one is unfit."""
-        self._enriched = enriched
+        """enrich: what rules read that events get from elsewhere."""
+        self._enricher = enrich.enricher if enrich else Enricher(())
+        self._enriched = enrich.names if enrich else frozenset[str]()
         self._parsers = parsers
         self._engine = engine
         self._topic = topic
@@ -92,12 +103,13 @@ class DirectLane:
         self._json: _Lane[Kind] | None = None
         if topic.format == AUTO or topic.format in parsers.text:
             lane = LineLane(parsers, topic.format, self._logsource, limits, self._asked)
-            self._lines = _Lane(lane, self._views_of_lines)
+            self._lines = _Lane(lane, self._views_of_lines, self._enricher)
         if topic.format == AUTO or topic.format in parsers.json:
             self._json = self._json_lane()
 
     def _json_lane(self) -> _Lane[Kind]:
-        return _Lane(JsonLane(self._parsers, self._topic.format, self._logsource, self.limits), self._views_of)
+        lane = JsonLane(self._parsers, self._topic.format, self._logsource, self.limits)
+        return _Lane(lane, self._views_of, self._enricher)
 
     def run(self, records: pa.RecordBatch) -> Direct:
         """The rules on records of the topic (of window.RECORDS)."""
@@ -120,63 +132,140 @@ class DirectLane:
         )
 
     def _asked(self, logsource: LogSource) -> tuple[str, ...]:
-        """The fields that rules read of events of a log source."""
+        """The fields that rules read of events of a log source, and those that are looked up for them."""
         bound = self._engine.bound(logsource)
-        return bound.program.fields if bound is not None else ()
+        fields = bound.program.fields if bound is not None else ()
+        enriched = self._enriched.intersection(fields)
+        return (*fields, *(question.field for question in self._enricher.questions(enriched)))
 
-    def _views_of_lines(self, kind: LineFormat, readings: dict[int, Reading]) -> tuple[_View, ...] | None:
+    def _is_enriched(self, name: str, paths: tuple[str, ...]) -> bool:
+        """Whether a field is one that is enriched. Raises UnfitError where it stands for such a one, or for more."""
+        if self._enriched.isdisjoint(paths):
+            return False
+        if paths != (name,):
+            raise UnfitError(f"{name} stands for what is not in a line")
+        return True
+
+    def _views_of_lines(self, kind: LineFormat, readings: dict[int, Reading]) -> _Views | None:
         """How the rules see the lines of a format, None if they read what is in no line."""
-        views: list[_View] = []
-        for place, binding in enumerate(kind.bindings):
-            bound = self._engine.bound(binding.logsource)
-            if bound is not None:
-                if any(path in self._enriched for name in bound.program.fields for path in kind.paths(binding, name)):
-                    return None
-                fields = {name: FieldSlots(kind.slots_of(binding, name)) for name in bound.program.fields}
-                reading = readings.setdefault(id(bound), Reading(bound.program.fields))
-                views.append((bound, reading.add(fields), place))
-        return tuple(views)
+        given = _Given(self._enricher, kind.makes)
+        seen: list[tuple[Bound, dict[str, FieldSlots], int]] = []
+        try:
+            for place, binding in enumerate(kind.bindings):
+                bound = self._engine.bound(binding.logsource)
+                if bound is not None:
+                    fields: dict[str, FieldSlots] = {}
+                    for name in bound.program.fields:
+                        enriched = self._is_enriched(name, kind.paths(binding, name))
+                        fields[name] = FieldSlots((given.slot(name),) if enriched else kind.slots_of(binding, name))
+                    seen.append((bound, fields, place))
+            plan = given.plan(kind.slots.get, lambda: len(kind.slots))
+        except UnfitError:
+            return None
+        return _added(seen, plan, readings)
 
-    def _views_of(self, kind: Kind, readings: dict[int, Reading]) -> tuple[_View, ...] | None:
+    def _views_of(self, kind: Kind, readings: dict[int, Reading]) -> _Views | None:
         """How the rules see a kind, None if they read what is in no slot."""
-        views: list[_View] = []
-        for place, binding in enumerate(kind.bindings):
-            bound = self._engine.bound(binding.logsource)
-            if bound is None:
-                continue
-            event = Event(0, 0, kind.raw, _Ecs(kind, self._enriched), b"", "", kind.bindings)
-            try:
+        given = _Given(self._enricher, lambda name: kind.derived.field(name) is not MISSING)
+        event = Event(0, 0, kind.raw, _Ecs(kind, self._enriched), b"", "", kind.bindings)
+        seen: list[tuple[Bound, dict[str, FieldSlots], int]] = []
+        try:
+            for place, binding in enumerate(kind.bindings):
+                bound = self._engine.bound(binding.logsource)
+                if bound is None:
+                    continue
                 fields = {
                     name: _field_slots(
                         keyword_values(event) if name == KEYWORDS else values_at(event, binding.aliases, name),
                         kind.derived,
+                        given,
                         read=name in bound.program.read,
                     )
                     for name in bound.program.fields
                 }
-            except UnfitError:
-                return None
-            if KEYWORDS in fields:
-                fields[KEYWORDS] = FieldSlots(fields[KEYWORDS].slots, fields[KEYWORDS].bits | IS_PRESENT)
-            reading = readings.setdefault(id(bound), Reading(bound.program.fields))
-            views.append((bound, reading.add(fields), place))
-        return tuple(views)
+                if KEYWORDS in fields:
+                    fields[KEYWORDS] = FieldSlots(fields[KEYWORDS].slots, fields[KEYWORDS].bits | IS_PRESENT)
+                seen.append((bound, fields, place))
+            derived = kind.derived
+            plan = given.plan(lambda field: _slot_of(derived, field), lambda: derived.first + derived.width)
+        except UnfitError:
+            return None
+        return _added(seen, plan, readings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Enriched:
+    """The value of a field that the enrichment may give."""
+
+    name: str
+
+
+class _Given:
+    """What the rules read of the enrichment, of the records of one kind. makes: whether a format has a name itself."""
+
+    __slots__ = ("_enricher", "_makes", "_targets")
+
+    def __init__(self, enricher: Enricher, makes: Callable[[str], bool]) -> None:
+        self._enricher = enricher
+        self._makes = makes
+        self._targets: dict[str, int] = {}
+
+    def slot(self, name: str) -> int:
+        """The slot of a name, for now as a negative number."""
+        return -1 - self._targets.setdefault(name, len(self._targets))
+
+    def plan(self, slot_of: Callable[[str], int | None], width: Callable[[], int]) -> Plan | None:
+        """What to fill in. width: how many slots there are, once all fields are found. Raises UnfitError."""
+        if not self._targets:
+            return None
+        questions = asked(self._enricher, self._targets, slot_of)
+        for name in (*self._targets, *(question.key for question, _ in questions if question.key)):
+            if self._makes(name):
+                raise UnfitError(f"{name} is a field of the format itself")
+        return Plan(width(), tuple(questions), self._targets)
+
+
+def _slot_of(derived: Derived, field: str) -> int | None:
+    """The slot of an ECS field of JSON, None where it has none. Raises UnfitError where it may be no text."""
+    value = derived.field(field)
+    if value is MISSING or value is None:
+        return None
+    if not isinstance(value, Leaf):
+        raise UnfitError(f"{field} is no text")
+    return derived.read(value)
+
+
+def _added(
+    seen: list[tuple[Bound, dict[str, FieldSlots], int]], plan: Plan | None, readings: dict[int, Reading]
+) -> _Views:
+    """The views of a kind, with the slots of the plan where they will be."""
+    views: list[_View] = []
+    for bound, fields, place in seen:
+        if plan is not None:
+            for name, field in fields.items():
+                slots = tuple(plan.width - 1 - slot if slot < 0 else slot for slot in field.slots)
+                fields[name] = FieldSlots(slots, field.bits)
+        reading = readings.setdefault(id(bound), Reading(bound.program.fields))
+        views.append((bound, reading.add(fields), place))
+    return _Views(tuple(views), plan)
 
 
 class _Lane(Generic[_Kind]):
     """One way to slots, and how the rules see each kind of record that it finds. view: of a kind, None if unfit."""
 
-    __slots__ = ("_readings", "_view", "_views", "lane")
+    __slots__ = ("_enricher", "_readings", "_view", "_views", "lane")
 
     def __init__(
         self,
         lane: _Reads[_Kind],
-        view: Callable[[_Kind, dict[int, Reading]], tuple[_View, ...] | None],
+        view: Callable[[_Kind, dict[int, Reading]], _Views | None],
+        enricher: Enricher,
     ) -> None:
         self.lane = lane
         self._view = view
+        self._enricher = enricher
         self._readings: dict[int, Reading] = {}
-        self._views: list[tuple[_View, ...] | None] = []
+        self._views: list[_Views | None] = []
 
     def run(self, records: pa.RecordBatch) -> Direct:
         """The rules on records."""
@@ -186,10 +275,14 @@ class _Lane(Generic[_Kind]):
         if unfit:
             kinds[np.isin(kinds, unfit)] = -1
         slots, kinds = self.lane.complete(slots, kinds)
+        plans = [(number, each.plan) for number, each in enumerate(self._views) if each and each.plan]
+        if plans:
+            slots, kinds = fill(self._enricher, slots, kinds, plans)
         rows: dict[int, tuple[Bound, list[np.ndarray], list[tuple[int, int, int]]]] = {}
         for number in np.flatnonzero(np.bincount(kinds + 1, minlength=1)[1:]).tolist():
             part = np.flatnonzero(kinds == number)
-            for bound, view, place in self._views[number] or ():
+            seen = self._views[number]
+            for bound, view, place in seen.views if seen else ():
                 _, its_rows, its_views = rows.setdefault(id(bound), (bound, [], []))
                 its_rows.append(part)
                 its_views.append((len(part), view, place))
@@ -228,19 +321,23 @@ class _Ecs(dict[str, object]):
 
     def __contains__(self, name: object) -> bool:
         if name in self._enriched:
-            raise UnfitError(f"{name} is enriched")
+            return True
         return self._kind.derived.field(str(name)) is not MISSING
 
     def __getitem__(self, name: str) -> object:
+        if name in self._enriched:
+            return _Enriched(name)
         return self._kind.derived.field(name)
 
 
-def _field_slots(values: list[object], derived: Derived, *, read: bool) -> FieldSlots:
+def _field_slots(values: list[object], derived: Derived, given: _Given, *, read: bool) -> FieldSlots:
     """Where the values of a field are; `read`: by comparing them, else only their presence counts."""
     slots: dict[int, None] = {}
-    bits = 0 if all(isinstance(value, Leaf) for value in values) else IS_PRESENT  # a leaf may be absent
+    bits = 0 if all(isinstance(value, (Leaf, _Enriched)) for value in values) else IS_PRESENT  # these may be absent
     for value in flatten(values):
-        if value is None:
+        if isinstance(value, _Enriched):
+            slots[given.slot(value.name)] = None
+        elif value is None:
             bits |= IS_NULL
         elif read:
             slots[derived.read(value)] = None

@@ -137,12 +137,11 @@ class Pipeline:
         self._topics = {topic.name: topic for topic in spec.topics}
         self._limits = spec.limits
         self._enrich = Use.of(spec.enrichment, self.rules.rules, self.parsers) if spec.enrichment else None
-        enriched = self._enrich.names if self._enrich else frozenset()
         lanes: dict[object, DirectLane] = {}  # one for all topics that are read alike: each file of a back-fill is one
         for topic in spec.topics:
             alike = (topic.format, topic.logsource)
             if alike not in lanes:
-                lanes[alike] = DirectLane(self.parsers, self.rules.engine, topic, spec.limits, enriched)
+                lanes[alike] = DirectLane(self.parsers, self.rules.engine, topic, spec.limits, self._enrich)
         self._lanes = {topic.name: lanes[topic.format, topic.logsource] for topic in spec.topics}
         self.direct = not (self._enrich and self._enrich.risks)  # which need an event of each record
 

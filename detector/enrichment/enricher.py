@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from detector.enrichment.model import NOTHING, Answer, Provider
 from detector.events import Event, JsonValue
+from detector.sigma.values import text_of
 
 MAX_KNOWN = 65_536
 """Answers that are kept of each source and field; then it begins anew."""
@@ -128,4 +129,4 @@ def _text(value: JsonValue) -> str | None:
     """The text that is looked up of a field: of several the first."""
     if isinstance(value, list):
         value = next(iter(value), None)
-    return value if isinstance(value, str) and value else None
+    return None if value is None or isinstance(value, list | dict) else text_of(value) or None

@@ -93,7 +93,7 @@ class LineColumns:
                 columns.append(pa.nulls(len(rows), type_))
                 continue
             starts, sizes = _of_slots(slots, rows, slot[kinds])
-            columns.append((_integers if name in self._integers else _texts)(slots.data, starts, sizes))
+            columns.append((_integers if name in self._integers else as_texts)(slots.data, starts, sizes))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _times_of(self, records: pa.RecordBatch, slots: Slots, rows: np.ndarray, kinds: np.ndarray) -> pa.Array:
@@ -134,7 +134,8 @@ def _valid(there: np.ndarray) -> pa.Buffer | None:
     return None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
 
 
-def _texts(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> pa.Array:
+def as_texts(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> pa.Array:
+    """The texts of some slots (`direct.slots`); null where the size is negative."""
     there = sizes >= 0
     offsets = np.zeros(len(sizes) + 1, np.int32)
     np.cumsum(np.maximum(sizes, 0), out=offsets[1:])

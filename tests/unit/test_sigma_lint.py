@@ -215,10 +215,10 @@ class TestFields:
     )
     def test_enriched(self, name: str) -> None:
         """What the enrichment may give is no unknown field; what is only like it is."""
-        around = LogSource(category="webserver")
+        around = LogSource(product="linux", service="clamav")
 
         assert AUTO.unknown(around, name) is None
-        assert AUTO.unknown(around, "source." + name) is not None
+        assert AUTO.unknown(around, "my." + name) is not None
 
     @pytest.mark.parametrize(
         ("logsource", "field", "near"),

@@ -108,6 +108,10 @@ class LineFormat:
             raise UnfitError("the time is in no slot")
         return paths
 
+    def makes(self, name: str) -> bool:
+        """Whether a line may have an ECS field of that name."""
+        return name in _made(self.parser.definition)
+
     def slots_of(self, binding: Binding, name: str) -> tuple[int, ...]:
         """The slots of a field of a rule; of what no line has, none."""
         found = (self.slots.get(path) for path in self.paths(binding, name))

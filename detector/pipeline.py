@@ -21,8 +21,7 @@ from detector.correlation.inputs import Entry, time_of
 from detector.direct import Direct, DirectLane
 from detector.enrichment.enricher import Enricher
 from detector.enrichment.loading import Sources
-from detector.enrichment.risks import Risks, Row, row_of
-from detector.enrichment.uses import Use
+from detector.enrichment.uses import Seen, Use
 from detector.events import Event, LogSource
 from detector.failpoints import failpoint, poison
 from detector.metrics import DeadLetterReason
@@ -93,7 +92,7 @@ class _Outcome:
     entries: dict[Partition, list[Entry]] = field(default_factory=dict)
     newest_us: dict[Partition, int] = field(default_factory=dict)
     allowance: Allowance = field(default_factory=Counter)
-    seen: list[tuple[Row, int]] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, other: _Outcome) -> _Outcome:
@@ -153,8 +152,8 @@ class Pipeline:
             outcome.add(self._isolated(part))
             outcome.counts["bytes", topic] += part.value_bytes
         outcome.messages += [_broken(broken) for broken in window.broken]
-        if outcome.seen and self._enrich and self._enrich.risks:
-            self._enrich.risks.remember([row for row, _ in outcome.seen], max(time_us for _, time_us in outcome.seen))
+        if self._enrich:
+            self._enrich.remember(outcome.seen)
         failpoint("in_pipeline")
         return WindowResult(
             spans=_balance(window, outcome),
@@ -196,8 +195,8 @@ class Pipeline:
         if self._enrich:
             matched = [event for event, matches in found if matches]
             self._enrich.for_alerts(matched, part.times_us(matched))
-            if self._enrich.risks and not careful:
-                outcome.seen += self._weigh(self._enrich.risks, found, part.times_us(parsed.events))
+            if not careful:
+                outcome.seen += self._enrich.weigh(found, part.times_us(parsed.events))
         for event, matches in found:
             for rule, views in matches:
                 self._report(rule, views, event, part, outcome, careful=careful)
@@ -214,19 +213,6 @@ class Pipeline:
         outcome.seconds["parse"] = parsed_at - direct_at
         outcome.seconds["detect"] = time.perf_counter() - parsed_at + direct_at - started
         return outcome
-
-    @staticmethod
-    def _weigh(
-        risks: Risks, found: Sequence[tuple[Event, Iterable[tuple[Rule, Views]]]], times_us: Sequence[int]
-    ) -> Iterator[tuple[Row, int]]:
-        """Tell the events that matched how risky their sources are; what all did is remembered after the window."""
-        for (event, matches), time_us in zip(found, times_us, strict=True):
-            levels = [rule.level for rule, _ in matches]
-            if levels:
-                risks.tell(event, levels, time_us)
-            row = row_of(event, levels)
-            if row is not None:
-                yield row, time_us
 
     @property
     def enricher(self) -> Enricher | None:

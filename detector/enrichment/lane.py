@@ -61,8 +61,8 @@ def fill(
         width = plan.width + len(plan.targets)
         bases[rows] = size + np.arange(len(rows), dtype=np.int64) * width
         size += len(rows) * width
-        for place, more in enumerate((given.starts, given.sizes, given.flags)):
-            columns[place].append(np.hstack([own[place], more]).reshape(-1))
+        for column, mine, more in zip(columns, own, given.columns, strict=True):
+            column.append(np.hstack((mine, more)).reshape(-1))
     starts, sizes, flags = map(np.concatenate, columns)
     return Slots(texts.behind(slots.data), bases, starts, sizes, flags), kinds
 
@@ -96,6 +96,11 @@ class _Given:
         self.flags = np.zeros((rows, width), np.uint8)
         self.unfit = np.zeros(rows, bool)
         self._keyed: dict[str, np.ndarray] = {}
+
+    @property
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Starts, sizes and flags."""
+        return self.starts, self.sizes, self.flags
 
     def ask(  # noqa: PLR0917 -- a column of slots is three arrays
         self,

@@ -7,11 +7,14 @@ from typing import Self
 
 from detector.enrichment.enricher import Enricher
 from detector.enrichment.loading import Loaded, Sources, load
-from detector.enrichment.risks import Risks
+from detector.enrichment.risks import Risks, Row, row_of
 from detector.events import Event
 from detector.parsing.registry import Parsers
 from detector.sigma.nodes import FieldRef, leaves
 from detector.sigma.rule import Rule
+
+Seen = tuple[Row, int]
+"""What an event tells of its source, and its time."""
 
 
 class Use:
@@ -41,6 +44,30 @@ class Use:
     def for_alerts(self, events: Sequence[Event], times_us: Sequence[int]) -> None:
         """Add all that is known: to alerts, and to what correlations are fed with."""
         self.enricher.add(events, times_us, self.enricher.all)
+
+    def weigh(
+        self, found: Iterable[tuple[Event, Iterable[tuple[Rule, object]]]], times_us: Iterable[int]
+    ) -> list[Seen]:
+        """Tell events that rules matched how risky their sources are, if that is asked for; what is to be remembered.
+
+        found: all events, each with its rules.
+        """
+        seen: list[Seen] = []
+        if self.risks is None:
+            return seen
+        for (event, matches), time_us in zip(found, times_us, strict=True):
+            levels = [rule.level for rule, _ in matches]
+            if levels:
+                self.risks.tell(event, levels, time_us)
+            row = row_of(event, levels)
+            if row is not None:
+                seen.append((row, time_us))
+        return seen
+
+    def remember(self, seen: Sequence[Seen]) -> None:
+        """What `weigh` gave of a window, once it is over: whatever was evaluated twice counts once."""
+        if self.risks is not None and seen:
+            self.risks.remember([row for row, _ in seen], max(time_us for _, time_us in seen))
 
 
 def read_by(rules: Iterable[Rule], parsers: Parsers) -> set[str]:

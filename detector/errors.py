@@ -67,6 +67,12 @@ class UnreadableError(DetectorError):
     exit_code = 9
 
 
+class IntegrityError(DetectorError):
+    """`lake verify`: files of a lake are not as they were when it was sealed."""
+
+    exit_code = 10
+
+
 class DeliveryError(DetectorError):
     """What a window caused could not be delivered; its epoch is dropped and read again."""
 

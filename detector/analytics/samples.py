@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from detector.analytics.question import Question
+from detector.analytics.questions import Question
 
 NAME = "samples"
 FIELDS = {
@@ -31,7 +31,6 @@ KINDS = {
     "error": ("event.format", "failed"),
 }
 """By what events are looked up: the column of the value, and which events."""
-QUESTION = Question(("kind", "value", *FIELDS.values()))
 PER_VALUE = 5
 _PER_BLOCK = 2
 _VALUES = 100
@@ -88,3 +87,6 @@ def _labelled(events: pa.Table, kind: str, values: pa.Array) -> pa.Table:
     return events.append_column("kind", pa.repeat(pa.scalar(kind), events.num_rows)).append_column(
         "value", pa.chunked_array([values])
     )
+
+
+QUESTION = Question(("kind", "value", *FIELDS.values()), chosen=few)

@@ -8,7 +8,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from detector.analytics.question import Question
+from detector.analytics.questions import Question
 
 COLUMNS: Mapping[str, pa.DataType] = {
     "destination.ip": pa.string(),

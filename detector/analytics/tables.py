@@ -1,14 +1,26 @@
-"""The tables of the reports, from totals and alerts. Each number is computed from the data given; no data, no rows."""
+"""All tables of the reports, and those of traffic, errors, log-ins, cloud calls and threats.
+
+Each number is computed from the totals and alerts given; no data, no rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from detector.analytics import samples, series
+from detector.analytics.capacity import capacity
+from detector.analytics.commerce_tables import commerce
+from detector.analytics.compliance_tables import CHECKS, INTEGRITY, compliance, findings
+from detector.analytics.definitions import DEFAULT_OBJECTIVES, Objective, read_controls
 from detector.analytics.networks import internal
+from detector.analytics.objectives import objectives as objective_tables
+from detector.analytics.operations_tables import operations
+from detector.analytics.quality_tables import quality
+from detector.analytics.questions import quantile, renamed, table_of
 from detector.analytics.totals import Totals
 
 BRUTE_FORCE_FAILURES = 5
@@ -21,49 +33,90 @@ SCORE_PER_SEVERITY = 20
 Tables = Mapping[str, pa.Table]
 
 
-def tables(totals: Totals, alerts: pa.Table) -> dict[str, pa.Table]:
-    """All tables, by name."""
+def tables(
+    totals: Totals,
+    alerts: pa.Table,
+    *,
+    integrity: pa.Table | None = None,
+    objectives: Sequence[Objective] = DEFAULT_OBJECTIVES,
+    controls: Path | None = None,
+) -> dict[str, pa.Table]:
+    """All tables, by name.
+
+    integrity: of `detector.backfill.chain.table`. controls: their file, else the one that comes with the program.
+    """
+    held = read_controls(controls, CHECKS)
     found = {**_traffic(totals), **_errors(totals), **_log_ins(totals), **_cloud(totals), **_threats(alerts)} | {
         "anomalies": _anomalies(totals),
         "security_summary": _summary(totals),
         "sample_events": samples.table(totals.of(samples.NAME)),
+        **_application(totals),
+        **operations(totals),
+        **objective_tables(totals, objectives),
+        "capacity_forecast": capacity(totals),
+        **quality(totals),
+        **commerce(totals),
+        **compliance(totals, held),
+        "lake_integrity": table_of([], **INTEGRITY) if integrity is None else integrity,
     }
-    return found | series.tables(totals, alerts, found["threat_sources"])
+    found |= series.tables(totals, alerts, found["threat_sources"])
+    return found | {"compliance_findings": findings(found, held)}
 
 
 def size_above(sizes: pa.Table, share: float) -> tuple[int | None, int]:
     """The size below which `share` of the responses lie (to three digits), and how many lie above it."""
     ordered = sizes.sort_by("size")
-    running = pc.cumulative_sum(ordered["count"])
-    total = pc.sum(ordered["count"]).as_py() or 0
-    for size, upto in zip(ordered["size"].to_pylist(), running.to_pylist(), strict=True):
-        if upto >= share * total:
-            return size, total - upto
-    return None, 0
+    values, counts = ordered["size"].to_pylist(), ordered["count"].to_pylist()
+    size = quantile(values, counts, share)
+    return size, sum(count for value, count in zip(values, counts, strict=True) if size is not None and value > size)
+
+
+def _application(totals: Totals) -> dict[str, pa.Table]:
+    payloads = totals.of("payloads")
+    mean = pc.divide(payloads["payload"].cast(pa.float64()), payloads["count"].cast(pa.float64()))
+    payloads = payloads.append_column("mean", mean)
+    large = payloads.filter(pc.greater(payloads["large"], 0))
+    hours = totals.of("hours").sort_by("hour")
+    active = hours.filter(pc.greater(pc.add(hours["push"], hours["pull_request"]), 0))
+    return {
+        "payload_sizes": renamed(
+            payloads,
+            event_type="event.action",
+            events="count",
+            mean_payload_size="mean",
+            max_payload_size="max_payload",
+        ),
+        "large_payloads": renamed(
+            large.sort_by([("large", "descending"), ("event.action", "ascending")]),
+            event_type="event.action",
+            events="large",
+        ),
+        "repository_hourly": renamed(active, hour="hour", pushes="push", pull_requests="pull_request"),
+    }
 
 
 def _traffic(totals: Totals) -> dict[str, pa.Table]:
     hours = totals.of("hours").sort_by("hour")
-    hourly = _named(hours, hour="hour", requests="count", errors="failed", response_bytes="bytes")
+    hourly = renamed(hours, hour="hour", requests="count", errors="failed", response_bytes="bytes")
     days = hours.append_column("date", pc.floor_temporal(hours["hour"], unit="day"))
     of_day = hours.append_column("hour_of_day", pc.hour(hours["hour"]))
     sums = [("count", "sum"), ("failed", "sum"), ("bytes", "sum")]
-    renamed = ["requests", "errors", "response_bytes"]
-    daily = days.group_by("date", use_threads=False).aggregate(sums).rename_columns(["date", *renamed])
+    of_sums = ["requests", "errors", "response_bytes"]
+    daily = days.group_by("date", use_threads=False).aggregate(sums).rename_columns(["date", *of_sums])
     by_hour = of_day.group_by("hour_of_day", use_threads=False).aggregate(sums)
     types = totals.of("types")
     return {
         "traffic_hourly": hourly,
         "traffic_daily": daily.sort_by("date"),
-        "traffic_by_hour_of_day": by_hour.rename_columns(["hour_of_day", *renamed]).sort_by("hour_of_day"),
-        "requests": _named(
+        "traffic_by_hour_of_day": by_hour.rename_columns(["hour_of_day", *of_sums]).sort_by("hour_of_day"),
+        "requests": renamed(
             totals.of("requests"),
             method="http.request.method",
             status_code="http.response.status_code",
             requests="count",
         ),
-        "top_urls": _named(totals.of("paths").slice(0, 1_000), url="url.path", requests="count", errors="failed"),
-        "top_addresses": _named(
+        "top_urls": renamed(totals.of("paths").slice(0, 1_000), url="url.path", requests="count", errors="failed"),
+        "top_addresses": renamed(
             _known(totals.of("addresses"), "source.ip").slice(0, 1_000),
             ip_address="source.ip",
             requests="count",
@@ -71,19 +124,10 @@ def _traffic(totals: Totals) -> dict[str, pa.Table]:
             first_seen="first",
             last_seen="last",
         ),
-        "events_by_type": _named(
+        "events_by_type": renamed(
             types, log_source="event.format", event_type="event.action", events="count", errors="failed"
         ),
-        "log_quality": _quality(totals.of("sources")),
     }
-
-
-def _quality(sources: pa.Table) -> pa.Table:
-    grouped = sources.group_by("log.file.path", use_threads=False)
-    found = grouped.aggregate([("count", "sum"), ("unparsed", "sum"), ("first", "min"), ("last", "max")])
-    found = found.rename_columns(["source", "events", "unparsed", "first_seen", "last_seen"])
-    rate = pc.subtract(1.0, pc.divide(found["unparsed"].cast(pa.float64()), found["events"].cast(pa.float64())))
-    return found.append_column("parse_rate", rate).sort_by("source")
 
 
 def _errors(totals: Totals) -> dict[str, pa.Table]:
@@ -92,7 +136,7 @@ def _errors(totals: Totals) -> dict[str, pa.Table]:
         [("failed", "descending"), ("source.ip", "ascending")]
     )
     return {
-        "error_breakdown": _named(
+        "error_breakdown": renamed(
             totals.of("errors"),
             log_source="event.format",
             status_code="http.response.status_code",
@@ -102,7 +146,7 @@ def _errors(totals: Totals) -> dict[str, pa.Table]:
             first_seen="first",
             last_seen="last",
         ),
-        "error_sources": _named(failing.slice(0, 1_000), ip_address="source.ip", errors="failed", requests="count"),
+        "error_sources": renamed(failing.slice(0, 1_000), ip_address="source.ip", errors="failed", requests="count"),
     }
 
 
@@ -120,16 +164,16 @@ def _log_ins(totals: Totals) -> dict[str, pa.Table]:
     outside = logins.filter(pc.invert(logins["is_internal"]))
     brute = logins.filter(pc.greater(logins["login_failed"], BRUTE_FORCE_FAILURES))
     return {
-        "login_attempts": _named(logins, **columns),
-        "suspicious_logins": _named(outside, **columns),
-        "brute_force": _named(brute.sort_by([("login_failed", "descending"), ("source.ip", "ascending")]), **columns),
+        "login_attempts": renamed(logins, **columns),
+        "suspicious_logins": renamed(outside, **columns),
+        "brute_force": renamed(brute.sort_by([("login_failed", "descending"), ("source.ip", "ascending")]), **columns),
     }
 
 
 def _cloud(totals: Totals) -> dict[str, pa.Table]:
     return {
-        "events_by_region": _named(totals.of("regions"), aws_region="cloud.region", events="count", errors="failed"),
-        "failed_api_calls": _named(
+        "events_by_region": renamed(totals.of("regions"), aws_region="cloud.region", events="count", errors="failed"),
+        "failed_api_calls": renamed(
             totals.of("calls_failed"),
             event_name="event.action",
             error_code="error.code",
@@ -139,7 +183,7 @@ def _cloud(totals: Totals) -> dict[str, pa.Table]:
             first_seen="first",
             last_seen="last",
         ),
-        "console_access": _named(
+        "console_access": renamed(
             totals.of("console"),
             source_ip="source.ip",
             user_identity="user.name",
@@ -159,13 +203,13 @@ def _threats(alerts: pa.Table) -> dict[str, pa.Table]:
         [("score", "descending"), ("count", "descending"), ("entity", "ascending")]
     )
     return {
-        "threats_by_rule": _named(
+        "threats_by_rule": renamed(
             rules, rule="rule", threat_level="level", alerts="count", first_seen="first", last_seen="last"
         ),
-        "threats_by_level": _named(levels, threat_level="level", alerts="count"),
+        "threats_by_level": renamed(levels, threat_level="level", alerts="count"),
         "threats_by_tactic": _listed(alerts, "tactics", "tactic"),
         "threats_by_technique": _listed(alerts, "techniques", "technique"),
-        "threat_sources": _named(
+        "threat_sources": renamed(
             entities, source="entity", threat_score="score", event_count="count", severity_level="severity"
         ),
     }
@@ -181,7 +225,9 @@ def _listed(alerts: pa.Table, column: str, name: str) -> pa.Table:
     lists = alerts[column].combine_chunks()
     parents = pc.list_parent_indices(lists)
     flat = pa.table({name: pc.list_flatten(lists), "time": alerts["time"].take(parents)})
-    return _named(_grouped(flat, [name]), **{name: name, "alerts": "count", "first_seen": "first", "last_seen": "last"})
+    return renamed(
+        _grouped(flat, [name]), **{name: name, "alerts": "count", "first_seen": "first", "last_seen": "last"}
+    )
 
 
 def _anomalies(totals: Totals) -> pa.Table:
@@ -237,7 +283,3 @@ def _sum(table: pa.Table, column: str) -> int:
 
 def _known(table: pa.Table, key: str) -> pa.Table:
     return table.filter(pc.is_valid(table[key]))
-
-
-def _named(table: pa.Table, **columns: str) -> pa.Table:
-    return table.select(list(columns.values())).rename_columns(list(columns))

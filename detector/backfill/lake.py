@@ -28,6 +28,7 @@ _OWN = [
     pa.field("event.format", pa.string(), nullable=False),
     pa.field("event.flags", pa.list_(pa.string()), nullable=False),
     pa.field("event.ordinal", pa.int32(), nullable=False),
+    pa.field("event.payload_bytes", pa.int64()),  # of JSON: its `payload`, else the whole; null for lines of text
     pa.field("log.file.path", pa.string(), nullable=False),
     pa.field("log.offset", pa.int64(), nullable=False),  # with ordinal and path: the identity of the event
     pa.field(OTHER, pa.string()),  # JSON of the fields that no definition names, as the parameters of structured data
@@ -84,6 +85,7 @@ def table(events: Sequence[Event], records: pa.RecordBatch, path: str, columns: 
         "event.format": pa.array([event.format for event in events], pa.string()),
         "event.flags": pa.array([event.flags for event in events], pa.list_(pa.string())),
         "event.ordinal": pa.array([event.ordinal for event in events], pa.int32()),
+        "event.payload_bytes": pa.array([_payload_bytes(event) for event in events], pa.int64()),
         "log.file.path": pa.repeat(path, len(events)),
         "log.offset": pa.array(offsets),
     }
@@ -146,6 +148,7 @@ class Reader:
             "event.format": pa.repeat(form, count),
             "event.flags": no_flags,
             "event.ordinal": pa.array(np.zeros(count, np.int32)),
+            "event.payload_bytes": pa.nulls(count, pa.int64()),
             "log.file.path": pa.repeat(path, count),
             "log.offset": records.column("offset"),
             OTHER: pa.nulls(count, pa.string()),
@@ -169,6 +172,13 @@ def write(rows: pa.Table, folder: Path, source: str, name: str) -> int:
             pq.write_table(part, temporary, compression="zstd", compression_level=1)
             written += temporary.stat().st_size
     return written
+
+
+def _payload_bytes(event: Event) -> int | None:
+    if event.text:
+        return None
+    payload = event.raw.get("payload")
+    return len(event.original) if payload is None else len(_json(payload).encode())
 
 
 def _times(events: Sequence[Event], record_ms: np.ndarray) -> np.ndarray:

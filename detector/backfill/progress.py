@@ -65,6 +65,8 @@ def describe(summary: Summary, request: Request) -> str:
         f"written to {printable(str(request.out))}"
         + (f", events to {printable(str(request.events))}" if request.events else ""),
     ]
+    if summary.lake_head:
+        lines.append(f"the lake's hash chain ends in {summary.lake_head}")
     if summary.chunks_resumed:
         lines.insert(1, f"  {summary.chunks_resumed:,} chunks were done before")
     return "\n".join(lines)

@@ -18,7 +18,7 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 from ray.exceptions import RayError
 
-from detector.backfill import files, plan
+from detector.backfill import chain, files, plan
 from detector.backfill.files import File
 from detector.backfill.outputs import Form
 from detector.backfill.plan import Piece, Unreadable
@@ -46,7 +46,10 @@ class Request:
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did, together with the attempts before it; times are of this one, in seconds."""
+    """What a run did, together with the attempts before it; times are of this one, in seconds.
+
+    lake_head: the last link of the lake's hash chain.
+    """
 
     files: int = 0
     bytes: int = 0
@@ -59,6 +62,7 @@ class Summary:
     matches: dict[str, int] = field(default_factory=dict)
     unreadable: list[Unreadable] = field(default_factory=list)
     chunks_resumed: int = 0
+    lake_head: str | None = None
     seconds: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
 
@@ -121,6 +125,8 @@ def run(config: Config, request: Request, watch: Watch = lambda _summary, _total
                             summary.phases[phase] = summary.phases.get(phase, 0.0) + seconds
                     summary.seconds = time.monotonic() - started
                     watch(summary, total)
+    if request.events is not None and request.events.is_dir():
+        summary.lake_head = chain.seal(request.events)
     return summary
 
 

@@ -7,7 +7,22 @@ import traceback
 
 import typer
 
-from detector.cli import alerts, backfill, config, demo, incidents, parse, parsers, report, rules, run, topics, warm
+from detector.cli import (
+    alerts,
+    backfill,
+    config,
+    demo,
+    incidents,
+    lake,
+    parse,
+    parsers,
+    query,
+    report,
+    rules,
+    run,
+    topics,
+    warm,
+)
 from detector.errors import DetectorError
 
 UNEXPECTED = 70
@@ -31,10 +46,12 @@ app.command()(incidents.incidents)
 app.command()(topics.create_topics)
 app.command()(backfill.backfill)
 app.command()(report.report)
+app.command()(query.query)
 app.command()(parse.parse)
 app.command()(warm.warm)
 app.add_typer(rules.app, name="rules")
 app.add_typer(parsers.app, name="parsers")
+app.add_typer(lake.app, name="lake")
 app.add_typer(config.app, name="config")
 
 

@@ -19,14 +19,19 @@ _TOP = 10
 
 def write(tables: Tables, folder: Path) -> None:
     """Write each table as `tables/NAME.parquet` and `.csv`, and `log_summary.txt`."""
+    write_tables(tables, folder)
+    with replaced(folder / "log_summary.txt") as temporary:
+        temporary.write_text(summary(tables))
+
+
+def write_tables(tables: Tables, folder: Path) -> None:
+    """Write each table as `tables/NAME.parquet` and `.csv`."""
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         with replaced(folder / "tables" / f"{name}.parquet") as temporary:
             pq.write_table(table, temporary)
         with replaced(folder / "tables" / f"{name}.csv") as temporary:
-            pcsv.write_csv(_harmless(table), temporary)
-    with replaced(folder / "log_summary.txt") as temporary:
-        temporary.write_text(summary(tables))
+            pcsv.write_csv(harmless(table), temporary)
 
 
 def summary(tables: Tables) -> str:
@@ -56,6 +61,17 @@ def summary(tables: Tables) -> str:
     return "\n".join(lines) + "\n"
 
 
+def describe_changes(tables: Tables) -> str:
+    """What differs most between two periods, on a page of text."""
+    changes = tables["changes"]
+    lines = [f"{changes.num_rows:,} changes"]
+    for title, change in (("New", "new"), ("Gone", "gone"), ("More", "rose"), ("Less", "fell")):
+        rows = [row for row in changes.to_pylist() if row["change"] == change][:_TOP]
+        lines += ["", title]
+        lines += [_line([row["table"], row["subject"], row["after"] - row["before"]]) for row in rows] or ["  nothing"]
+    return "\n".join(lines) + "\n"
+
+
 def _line(values: list[object]) -> str:
     *texts, number = values
     text = " ".join(printable(str(each)) for each in texts if each is not None)
@@ -70,8 +86,8 @@ def _day(daily: pa.Table, row: int) -> str:
     return f"{daily['date'][row].as_py():%Y-%m-%d}" if daily.num_rows else "-"
 
 
-def _harmless(table: pa.Table) -> pa.Table:
-    """Texts of strangers, so that neither a spreadsheet runs them nor a terminal obeys them."""
+def harmless(table: pa.Table) -> pa.Table:
+    """The table with texts of strangers, so that neither a spreadsheet runs them nor a terminal obeys them."""
     columns = []
     for name in table.column_names:
         column = table[name]

@@ -117,11 +117,13 @@ class TestTotals:
 
 class TestTables:
     def test_empty(self) -> None:
-        """Without events and alerts every table is there, and empty but for the summary's zeros."""
+        """Without events and alerts every table is there, and empty but for zeros and findings without data."""
         found = tables(Totals(), alerts.SCHEMA.empty_table())
         counts = found.pop("security_summary")["count"].to_pylist()
+        verdicts = found.pop("compliance_findings")["status"].to_pylist()
 
         assert counts == [0] * 5
+        assert set(verdicts) == {"no data"}
         assert {each.num_rows for each in found.values()} == {0}
 
     def test_security(self) -> None:

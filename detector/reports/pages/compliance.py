@@ -10,10 +10,11 @@ from detector.reports.pages.common import count, grid, share, total
 TABLES = {
     "audit_coverage": "Coverage of the audit trail",
     "audit_gaps": "Gaps in the audit trail",
-    "control_findings": "Findings by control",
-    "access_log": "Who accessed what",
+    "compliance_findings": "Findings by control",
+    "data_access": "Who accessed what",
     "privileged_actions": "Privileged actions",
     "retention": "Retention",
+    "lake_integrity": "Integrity of the lake",
 }
 """Result tables of the area, with their titles."""
 

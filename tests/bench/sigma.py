@@ -5,6 +5,8 @@ turn with RSigma (https://crates.io/crates/rsigma) where `rsigma` is on the PATH
 - windows: SigmaHQ's rules for process creation on Windows, 1.5 KB events of Sysmon. `engine_per_second`: of the rules
   alone, on events that were parsed into objects. `ratio`: to RSigma; `differences`: sum over the rules of how far the
   matches are apart.
+- mixed: all of SigmaHQ's rules, bound by log source, on events of ten sources in one stream (`tests.bench.mixed`).
+  RSigma gets them as JSON in the names of the rules, with their log source, and routes by it.
 - web: SigmaHQ's rules for web servers, on access-log lines.
 - plain_ratio: to the plain evaluator, rule by rule; the first events are compared with it, `plain_differences`.
 - scaling: rules of the windows lane to events per second.
@@ -48,6 +50,7 @@ from detector.sigma.ruleset import RuleSet
 from detector.sigma.source import RuleSource
 from detector.stream.memory import keep_freed
 from detector.window import RECORDS
+from tests.bench.mixed import mixed_records, rival_records
 from tests.bench.processes import sysmon_events
 from tests.bench.quality import CORPORA
 
@@ -73,19 +76,23 @@ def run(*, short: bool) -> Figures:
     windows = _sources(*_PROCESSES)
     events = list(sysmon_events(count))
     figures: Figures = {"windows": _lane(windows, events, runs, rsigma=True)}
+    figures["mixed"] = _lane(_sources(), list(mixed_records(count)), runs, rsigma=True, routed=True)
     figures["web"] = _lane(
         _sources(b"category: webserver"), list(access_lines(count, 1, _START_US)), runs, rsigma=False
     )
     return figures | _engine(windows, events[: count // 10]) | _loading(_sources())
 
 
-def _lane(sources: Sequence[RuleSource], records: list[bytes], runs: int, *, rsigma: bool) -> Figures:
+def _lane(
+    sources: Sequence[RuleSource], records: list[bytes], runs: int, *, rsigma: bool, routed: bool = False
+) -> Figures:
     rules = compile_rules(sources, limits=_LIMITS)
     rules.engine.prepare()
     lane = _Lane(rules, records)
     lane.run()
     ours, theirs = [], []
-    rival = _Rival(sources, records) if rsigma and shutil.which("rsigma") else None
+    theirs_too = list(rival_records(records, lane.parse)) if routed else records
+    rival = _Rival(sources, theirs_too, routed=routed) if rsigma and shutil.which("rsigma") else None
     for _ in range(runs):
         ours.append(_seconds(lane.run))
         if rival:
@@ -144,7 +151,8 @@ class _Lane:
 class _Rival:
     """RSigma on the same rules and events; what it takes for a single event is subtracted."""
 
-    def __init__(self, sources: Sequence[RuleSource], records: list[bytes]) -> None:
+    def __init__(self, sources: Sequence[RuleSource], records: list[bytes], *, routed: bool) -> None:
+        self._options = ["--logsource-routing"] if routed else []
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         (folder / "rules").mkdir()
@@ -165,6 +173,7 @@ class _Rival:
     def _eval(self, events: str) -> float:
         folder = Path(self._folder.name)
         command = ["rsigma", "engine", "eval", "-r", str(folder / "rules"), "-e", f"@{folder / events}", "-q"]
+        command += self._options
         before = _children_seconds()
         with (folder / "found").open("wb") as found:
             subprocess.run(command, stdout=found, stderr=subprocess.DEVNULL, check=True)

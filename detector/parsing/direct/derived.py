@@ -37,6 +37,8 @@ NUMBER = -1
 
 Made = tuple[int, bytes]
 """Size and text of a slot; see `slots`."""
+Maps = dict[tuple[str, frozenset[str]], FieldMap]
+"""Some fields of definitions, compiled, by the definition's name and theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,8 @@ class Derived:
 
     __slots__ = ("_definition", "_fields", "_maps", "_raw", "computed", "converted", "first", "firsts", "odd", "width")
 
-    def __init__(
-        self, definition: JsonDefinition, raw: Raw, first: int, maps: dict[tuple[str, frozenset[str]], FieldMap]
-    ) -> None:
-        """maps: of definitions by their names and those of fields, shared by all kinds."""
+    def __init__(self, definition: JsonDefinition, raw: Raw, first: int, maps: Maps) -> None:
+        """maps: shared by all kinds."""
         self._definition = definition
         self._raw = raw
         self._maps = maps
@@ -170,46 +170,47 @@ class Derived:
         target = self._slot()
         step = next((each for each in self.converted if each.source == value.slot and each.names == names), None)
         if step is None:
-            step = Converted(_KERNELS[kind], value.slot, names, self._computer(name))
+            step = Converted(_KERNELS[kind], value.slot, names, computer(self._definition, self._raw, name, self._maps))
             self.converted.append(step)
         step.odd.targets[name] = target.slot
         return target
 
     def _compute(self, name: str) -> JsonValue:
-        computer = self._computer(name)
+        made = computer(self._definition, self._raw, name, self._maps)
         shared = next(
-            (each for each in self.computed if each.fields is computer.fields and each.leaves == computer.leaves), None
+            (each for each in self.computed if each.fields is made.fields and each.leaves == made.leaves), None
         )
         if shared is None:
-            self.computed.append(computer)
+            self.computed.append(made)
         target = self._slot()
-        (shared or computer).targets[name] = target.slot
+        (shared or made).targets[name] = target.slot
         return target
-
-    def _computer(self, name: str) -> Computed:
-        fields = _closure(self._definition, name)
-        which = self._definition.name, frozenset(fields)
-        if which not in self._maps:
-            self._maps[which] = FieldMap(fields)
-        paths = [
-            path
-            for alternatives in fields.values()
-            for alternative in alternatives
-            for path in (*alternative.sources, *alternative.when)
-        ]
-        values = [value for path in paths if (value := finder(path)(self._raw)) is not MISSING]
-        leaves = {leaf.slot: leaf for value in values for leaf in leaves_in(value)}
-        if len(leaves) > _MAX_LEAVES:
-            raise UnfitError(f"{name} is made of too many values")
-        tops = {key for key in self._raw if any(path == key or path.startswith(f"{key}.") for path in paths)}
-        raw = {key: value for key, value in self._raw.items() if key in tops}
-        return Computed(self._maps[which], raw, tuple(leaves.values()))
 
     def _slot(self) -> Leaf:
         leaf = Leaf("")
         leaf.slot = self.first + self.width
         self.width += 1
         return leaf
+
+
+def computer(definition: JsonDefinition, raw: Raw, name: str, maps: Maps) -> Computed:
+    """What computes an ECS field of records of a kind, still without targets. Raises UnfitError."""
+    fields = _closure(definition, name)
+    which = definition.name, frozenset(fields)
+    if which not in maps:
+        maps[which] = FieldMap(fields)
+    paths = [
+        path
+        for alternatives in fields.values()
+        for alternative in alternatives
+        for path in (*alternative.sources, *alternative.when)
+    ]
+    values = [value for path in paths if (value := finder(path)(raw)) is not MISSING]
+    leaves = {leaf.slot: leaf for value in values for leaf in leaves_in(value)}
+    if len(leaves) > _MAX_LEAVES:
+        raise UnfitError(f"{name} is made of too many values")
+    tops = {key for key in raw if any(path == key or path.startswith(f"{key}.") for path in paths)}
+    return Computed(maps[which], {key: raw[key] for key in tops}, tuple(leaves.values()))
 
 
 @dataclass(frozen=True, slots=True)

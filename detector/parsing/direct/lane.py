@@ -5,7 +5,7 @@ A kind is a shape, and the answers to a few questions about values: what tells t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,25 +13,20 @@ import pyarrow as pa
 
 from detector.config import Limits
 from detector.events import Binding, LogSource
-from detector.parsing.definition import JsonDefinition, Scalar
 from detector.parsing.direct import kernels
-from detector.parsing.direct.derived import Derived
+from detector.parsing.direct.derived import Derived, Maps
 from detector.parsing.direct.deriving import derive
+from detector.parsing.direct.questions import InnerTest, Questions
 from detector.parsing.direct.slots import Slots
 from detector.parsing.direct.symbols import (
-    Leaf,
     Raw,
     UnfitError,
     leaves_of,
-    looks_at_values,
-    makers,
-    may_have,
     slots_in,
 )
 from detector.parsing.direct.text_kernels import text_hash
 from detector.parsing.direct.trie import Trie
 from detector.parsing.json_parser import JsonParser
-from detector.parsing.mapping import MISSING, FieldMap, canonical, finder
 from detector.parsing.registry import AUTO, Parsers
 from detector.parsing.simd import padded
 
@@ -40,9 +35,6 @@ _MAX_ONCE = 65_536
 """Kinds seen once that are remembered: a kind is learnt when it comes again, so that chance costs nothing."""
 _MAX_ANSWERS = 1 << 40
 _SHAPE = 1 << 41
-_MAX_DEPTH = 4
-_AS_IT_STANDS = ("value", "text")
-"""Types whose value is the text that it is made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +52,12 @@ class Kind:
     derived: Derived
 
 
-@dataclass(slots=True)
-class _Questions:
-    """About the values of a shape. texts: slot to the texts that matter. tests: slots, and tests of their texts."""
-
-    texts: dict[int, set[str]]
-    tests: list[tuple[int, Callable[[str], bool]]]
-
-
 class JsonLane:
     """The kinds of the JSON records of one topic, as they come."""
 
     __slots__ = (
         "_format",
+        "_inner",
         "_kind_of",
         "_limits",
         "_logsource",
@@ -91,11 +76,12 @@ class JsonLane:
         self._logsource = logsource
         self._limits = limits
         self._trie = Trie()
-        self._questions: list[_Questions | None] = []
+        self._questions: list[Questions | None] = []
+        self._inner = InnerTest(parsers)
         self._tables: tuple[np.ndarray, ...] | None = None
         self._kind_of: dict[int, int] = {}
         self._once: set[int] = set()
-        self._maps: dict[tuple[str, frozenset[str]], FieldMap] = {}
+        self._maps: Maps = {}
         self.kinds: list[Kind] = []
 
     @property
@@ -166,19 +152,16 @@ class JsonLane:
             self._questions.append(self._questions_of(records.column("value")[firsts[shape]].as_py()))
         self._tables = None
 
-    def _questions_of(self, text: bytes) -> _Questions | None:
+    def _questions_of(self, text: bytes) -> Questions | None:
         """What to ask of records of that shape; None: they take the other way."""
         try:
             raw = leaves_of(text)
-            candidates = self._candidates(raw)
-            questions = _Questions({}, [])
-            for parser in candidates:
-                _add_tests(questions, parser, raw)
-                _add_texts(questions, parser, raw)
+            questions = Questions(self._maps, self._inner)
+            for parser in self._candidates(raw):
+                questions.add(parser, raw)
         except UnfitError:
             return None
-        sizes = [len(texts) + 1 for texts in questions.texts.values()] + [2] * len(questions.tests)
-        return questions if np.prod(sizes, dtype=float) < _MAX_ANSWERS else None
+        return questions if questions.answers < _MAX_ANSWERS else None
 
     def _candidates(self, raw: Raw) -> Iterable[JsonParser]:
         """The parsers that may take records of that shape."""
@@ -201,17 +184,16 @@ class JsonLane:
             codes[np.where(shapes >= 0, unfit[shapes], 0) != 0] = -1
         for shape in np.unique(shapes).tolist():
             found = self._questions[shape] if shape >= 0 else None
-            if found and found.tests:
+            if found and found.probes:
                 for record in np.flatnonzero((shapes == shape) & (codes >= 0)).tolist():
-                    for slot, test in found.tests:
-                        codes[record] = codes[record] * 2 + test(slots.text(record, slot) or "")
+                    codes[record] = found.ask(slots, record, int(codes[record]))
         return codes
 
 
 def warm() -> None:
     """Run the kernels once that read records and tell them apart."""
     slots, shapes = Trie().read(pa.array([b'{"a": "value"}'], pa.binary()), 1 << 10)
-    _classified(slots, shapes, _tables([_Questions({0: {"value"}}, [])]))
+    _classified(slots, shapes, _tables([Questions.of({0: {"value"}})]))
 
 
 def _classified(slots: Slots, shapes: np.ndarray, tables: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -224,52 +206,7 @@ def _classified(slots: Slots, shapes: np.ndarray, tables: tuple[np.ndarray, ...]
     return codes
 
 
-def _add_tests(questions: _Questions, parser: JsonParser, raw: Raw) -> None:
-    for find, contains in parser.tests:
-        leaf = find(raw)
-        if isinstance(leaf, Leaf):
-            questions.tests.append((leaf.slot, contains))
-
-
-def _add_texts(questions: _Questions, parser: JsonParser, raw: Raw) -> None:
-    """Ask for what the parser's table of log sources asks for. Raises UnfitError where that is in no slot."""
-    definition = parser.definition
-    lifted = parser.lifted(raw)
-    if looks_at_values(definition, raw, lifted):
-        raise UnfitError("its names depend on its values")
-    for row in definition.logsources:
-        for path, values in row.when.items():
-            _ask(questions, definition, lifted, path, values)
-
-
-def _ask(  # noqa: PLR0917 -- it calls itself
-    questions: _Questions, definition: JsonDefinition, raw: Raw, path: str, values: Iterable[Scalar], depth: int = 0
-) -> None:
-    """Ask which of some values a path has: in the raw fields, or in an ECS field that is made of these."""
-    value = finder(path)(raw)
-    if isinstance(value, list) or depth > _MAX_DEPTH:
-        raise UnfitError(f"a log source depends on {path}")
-    if isinstance(value, Leaf):
-        if not value.exact:
-            raise UnfitError(f"{path} is a number that is not written as it compares")
-        texts = {text for each in values if (text := canonical(each)) is not None}
-        if texts != {"*"}:
-            questions.texts.setdefault(value.slot, set()).update(texts)
-    elif value is MISSING:
-        for alternative in makers(definition, path):
-            for condition, wanted in alternative.when.items():
-                _ask(questions, definition, raw, condition, wanted, depth + 1)
-            if alternative.template is not None or (alternative.type not in _AS_IT_STANDS and not alternative.map):
-                if any(may_have(definition, raw, source) for source in alternative.sources):
-                    raise UnfitError(f"a log source depends on {path}, which is made of other fields")
-                continue
-            texts_of = [*(alternative.map or values), ""]
-            for source in alternative.paths:
-                if finder(source)(raw) is not MISSING:
-                    _ask(questions, definition, raw, source, texts_of, depth + 1)
-
-
-def _tables(shapes: list[_Questions | None]) -> tuple[np.ndarray, ...]:
+def _tables(shapes: list[Questions | None]) -> tuple[np.ndarray, ...]:
     """The arrays of `kernels.classify`, and which shapes are unfit."""
     sets: dict[frozenset[str], int] = {}
     rows: list[tuple[int, int, int]] = []

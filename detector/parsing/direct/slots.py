@@ -68,6 +68,12 @@ class Slots(NamedTuple):
         raw = self.data[start : start + size].tobytes()
         return str(orjson.loads(b'"%b"' % raw)).encode() if self.flags[place] & ESCAPED else raw
 
+    def written(self, record: int, slot: int) -> bytes:
+        """The text of a slot that has one, as it stands."""
+        place = int(self.bases[record]) + slot
+        start = int(self.starts[place])
+        return self.data[start : start + int(self.sizes[place])].tobytes()
+
     def text(self, record: int, slot: int) -> str | None:
         """The text of a slot; None where there is none."""
         encoded = self.encoded(record, slot)

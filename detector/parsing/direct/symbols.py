@@ -129,19 +129,13 @@ def _ascii(values: Iterable[JsonValue]) -> bool:
     return all(value.ascii for value in values if isinstance(value, (Members, Elements)))
 
 
-def looks_at_values(definition: JsonDefinition, raw: Raw, lifted: Raw) -> bool:
-    """Whether fields depend on values: named data, texts that are JSON objects, and lines of other formats."""
-    shape = definition.json_shape
-    if any(isinstance(part, str) for path in shape.unpack for part in _reach(raw, path.split("."))):
-        return True
-    lines = definition.inner.paths if definition.inner else ()
-    if any(isinstance(finder(path)(lifted), str) for path in lines):
-        return True
-    return any(_has_names(part) for path in shape.lift if path != "." for part in _reach(raw, path.split(".")))
+def has_names(lift: Iterable[str], raw: Raw) -> bool:
+    """Whether what is lifted from some paths has names that stand in values."""
+    return any(_has_names(part) for path in lift if path != "." for part in reached(raw, path.split(".")))
 
 
-def _reach(value: JsonValue, path: Sequence[str]) -> list[JsonValue]:
-    """As `lifting` does."""
+def reached(value: JsonValue, path: Sequence[str]) -> list[JsonValue]:
+    """What stands at a path, as `lifting` finds it."""
     found = [value]
     for key in path:
         inner = [element for part in found for element in (part if isinstance(part, list) else (part,))]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.config import Config, Level
-from detector.parsing.direct.names import names_of
+from detector.parsing.direct.ecs_names import names_of
 from detector.parsing.registry import Parsers
 from detector.parsing.values import SPREADING, TYPES
 from detector.pipeline import Pipeline

@@ -14,8 +14,8 @@ import orjson
 
 from detector.events import JsonValue
 from detector.parsing.definition import Alternative, Fields, JsonDefinition
-from detector.parsing.direct import line_kernels
-from detector.parsing.direct.names import names_of
+from detector.parsing.direct import convert_kernels
+from detector.parsing.direct.ecs_names import names_of
 from detector.parsing.direct.slots import ABSENT_SIZE, NULL_SIZE, UNICODE
 from detector.parsing.direct.symbols import Elements, Leaf, Members, Raw, UnfitError, may_have
 from detector.parsing.mapping import MISSING, FieldMap, finder
@@ -23,10 +23,10 @@ from detector.parsing.values import SPREADING
 from detector.sigma.values import text_of
 
 _KERNELS = {
-    "int": line_kernels.INT,
-    "address": line_kernels.ADDRESS,
-    "url": line_kernels.URL,
-    "http_request": line_kernels.REQUEST,
+    "int": convert_kernels.INT,
+    "address": convert_kernels.ADDRESS,
+    "url": convert_kernels.URL,
+    "http_request": convert_kernels.REQUEST,
 }
 _MAX_LEAVES = 64
 """Values that a field may be made of; one that is made of more is not read here."""

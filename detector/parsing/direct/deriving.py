@@ -7,14 +7,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import orjson
 
-from detector.parsing.direct import line_kernels
+from detector.parsing.direct import convert_kernels
 from detector.parsing.direct.derived import NUMBER, Computed, Derived, Made
-from detector.parsing.direct.request_kernels import NAMES
-from detector.parsing.direct.slots import ABSENT_SIZE, ESCAPED, ODD, UNICODE, Slots, room_behind
+from detector.parsing.direct.slots import ABSENT_SIZE, ODD, UNICODE, Slots, room_behind
 from detector.parsing.direct.symbols import Leaf
-from detector.parsing.direct.utf8_kernels import BEYOND_ASCII
 from detector.parsing.simd import BLOCK
-from detector.parsing.tokenizer.kernels import UNSET
 from detector.sigma.values import text_of
 
 _Columns = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -76,6 +73,7 @@ class _Part:
         self._bytes = slots.data.data
         self._places = slots.bases[rows]
         self._flat: _Columns = slots.starts, slots.sizes, slots.flags
+        self._odd: list[tuple[Computed, np.ndarray]] = []
         self.moved: _Columns | None = None
         if derived.width:
             native = self._places[:, None] + np.arange(derived.first)
@@ -116,30 +114,17 @@ class _Part:
 
     def convert(self, arena: int) -> int:
         """Let kernels fill in what they know; returns where the arena ends."""
-        steps = self.derived.converted
-        if not steps or self.moved is None:
+        if self.moved is None:
             return arena
-        count = len(self.rows)
-        bounds = np.empty((count, len(steps), 2), np.int32)
-        state = np.zeros(count, np.uint8)
-        targets = np.full((len(steps), len(NAMES)), -1, np.int32)
-        for number, step in enumerate(steps):
-            starts, sizes, flags = self._column(step.source)
-            bounds[:, number, 0], bounds[:, number, 1] = starts, starts + sizes
-            bounds[flags & ESCAPED != 0, number] = UNSET
-            state[flags & UNICODE != 0] = BEYOND_ASCII
-            targets[number, : len(step.names)] = [step.odd.targets.get(name, -1) for name in step.names]
-        kinds = [(step.kind, number) for number, step in enumerate(steps)]
-        odd = np.empty((count, len(steps)), np.uint8)
+        width = self.moved[0].shape[1]
+        bases = np.arange(len(self.rows), dtype=np.int64) * width
         flat = tuple(each.reshape(-1) for each in self.moved)
-        arena = line_kernels.derive(
-            self._data, arena, np.arange(count), np.zeros(count, np.int64), state, bounds,
-            np.full(len(steps), -1, np.int32), np.array(kinds, np.int32), targets,
-            np.zeros(1, np.uint8), np.empty(0, np.int32),
-            np.arange(count, dtype=np.int64) * self.moved[0].shape[1], *flat, odd,
-            np.empty(len(steps), np.uint8), np.empty(8, np.int64),
-        )  # fmt: skip
-        self._odd = (odd != 0) | (bounds[:, :, 0] == UNSET)
+        for step in self.derived.converted:
+            targets = np.array([step.odd.targets.get(name, -1) for name in step.names], np.int32)
+            odd = np.empty(len(self.rows), np.uint8)
+            arena = convert_kernels.convert(self._data, arena, step.kind, step.source, targets, bases, *flat, odd)
+            if odd.any():
+                self._odd.append((step.odd, np.flatnonzero(odd)))
         return int(arena)
 
     def compute(self, texts: _Texts, kinds: np.ndarray) -> None:
@@ -147,10 +132,8 @@ class _Part:
         every = np.arange(len(self.rows))
         for computed in self.derived.computed:
             self._compute(computed, every, texts, kinds)
-        for number, step in enumerate(self.derived.converted):
-            odd = np.flatnonzero(self._odd[:, number])
-            if len(odd):
-                self._compute(step.odd, odd, texts, kinds)
+        for computed, odd in self._odd:
+            self._compute(computed, odd, texts, kinds)
 
     def _compute(self, computed: Computed, at: np.ndarray, texts: _Texts, kinds: np.ndarray) -> None:
         made = [computed.make(key) for key in self._keys(computed.leaves, at)]

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from detector.config import Limits
 from detector.events import Binding, LogSource
+from detector.parsing.definition import JsonDefinition
 from detector.parsing.direct import kernels
 from detector.parsing.direct.derived import Derived, Maps
 from detector.parsing.direct.deriving import derive
@@ -31,6 +32,9 @@ from detector.parsing.registry import AUTO, Parsers
 from detector.parsing.simd import padded
 
 MAX_KINDS = 4_096
+_WARM = JsonDefinition.model_validate(
+    {"name": "a", "title": "A", "json": {}, "fields": {"url": {"from": "a", "type": "url"}}}
+)
 _MAX_ONCE = 65_536
 """Kinds seen once that are remembered: a kind is learnt when it comes again, so that chance costs nothing."""
 _MAX_ANSWERS = 1 << 40
@@ -191,8 +195,11 @@ class JsonLane:
 
 
 def warm() -> None:
-    """Run the kernels once that read records and tell them apart."""
+    """Run the kernels once that read records, tell them apart and convert their texts."""
     slots, shapes = Trie().read(pa.array([b'{"a": "value"}'], pa.binary()), 1 << 10)
+    derived = Derived(_WARM, {"a": leaves_of(b'{"a": "value"}')["a"]}, 1, {})
+    derived.field("url.path")
+    derive(slots, np.zeros(1, np.int64), [(0, derived)])
     _classified(slots, shapes, _tables([Questions.of({0: {"value"}})]))
 
 

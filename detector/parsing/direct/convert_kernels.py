@@ -29,6 +29,7 @@ def convert(  # noqa: PLR0917 -- one case for each kind
     sizes: Ints,
     flags: Bytes,
     odd: Bytes,
+    scratch: Longs,
 ) -> int:
     """Fill in the slots of some records that are made of one text; returns where the arena ends then.
 
@@ -36,9 +37,8 @@ def convert(  # noqa: PLR0917 -- one case for each kind
         data: the texts, and behind them from `to` on an arena with room for twice their bytes.
         source: its slot; each record has a text there. targets: slots that are absent, -1 where nobody asks.
         bases, starts, sizes, flags: of the records, see `slots`.
-        odd: (records,) out.
+        odd: (records,) out. scratch: (8,).
     """
-    scratch = np.empty(8, np.int64)
     for row in range(bases.shape[0]):
         base = bases[row]
         slot = base + source

@@ -119,10 +119,13 @@ class _Part:
         width = self.moved[0].shape[1]
         bases = np.arange(len(self.rows), dtype=np.int64) * width
         flat = tuple(each.reshape(-1) for each in self.moved)
+        scratch = np.empty(8, np.int64)
         for step in self.derived.converted:
             targets = np.array([step.odd.targets.get(name, -1) for name in step.names], np.int32)
             odd = np.empty(len(self.rows), np.uint8)
-            arena = convert_kernels.convert(self._data, arena, step.kind, step.source, targets, bases, *flat, odd)
+            arena = convert_kernels.convert(
+                self._data, arena, step.kind, step.source, targets, bases, *flat, odd, scratch
+            )
             if odd.any():
                 self._odd.append((step.odd, np.flatnonzero(odd)))
         return int(arena)

@@ -41,7 +41,7 @@ def _die() -> None:
 
 
 _poisons = [part.partition(":")[::2] for part in os.environ.get("DETECTOR_POISON", "").split(",") if part]
-"""`TEXT:crash`, `TEXT:stall`: what happens to a process that evaluates a record with that text; several with commas."""
+"""`TEXT:raise`, `TEXT:crash`, `TEXT:stall`: what a record with that text does to its process; several with commas."""
 
 
 def poison(values: Iterable[bytes | None]) -> None:
@@ -51,6 +51,8 @@ def poison(values: Iterable[bytes | None]) -> None:
     found = [value for value in values if value is not None]
     for text, effect in _poisons:
         if any(text.encode() in value for value in found):
+            if effect == "raise":
+                raise RuntimeError(f"a record holds {text}")
             if effect == "crash":
                 os.kill(os.getpid(), signal.SIGSEGV)
             while True:

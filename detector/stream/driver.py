@@ -184,7 +184,7 @@ class Driver:
                 log.error(
                     "retention deleted records before they were read", partition=str(tp), offsets=position.skipped
                 )
-            self._positions.assign(tp, position.offset)
+            self._positions.assign(tp, position.offset, position.end)
         self._unplaced.clear()
         # A partition without a commit has one from now on, so that a restart does not ask `input.start` again.
         self._delivery.add(self._positions.starts, ())

@@ -22,14 +22,17 @@ class Positions:
         self._deaths: dict[TopicPartition, int] = {}
         self._stopped: dict[TopicPartition, str] = {}
 
-    def assign(self, tp: TopicPartition, start: int) -> None:
-        """Own a partition from there on, or go back to there."""
+    def assign(self, tp: TopicPartition, start: int, end: int | None = None) -> None:
+        """Own a partition from there on, or go back to there; `end` is where it ends now, if known."""
         self._next[tp] = self._committed[tp] = start
+        if end is not None:
+            self._ends[tp] = end
         self._stopped.pop(tp, None)
 
     def stop(self, tp: TopicPartition, why: str) -> None:
         """Own a partition that cannot be read."""
         self._next.pop(tp, None)
+        self._deaths.pop(tp, None)
         self._stopped[tp] = why
 
     def drop(self, partitions: Iterable[TopicPartition]) -> None:
@@ -60,8 +63,12 @@ class Positions:
 
     @property
     def suspects(self) -> frozenset[TopicPartition]:
-        """Partitions whose reader died twice in a row without progress: a record of theirs may be why."""
-        return frozenset(tp for tp, deaths in self._deaths.items() if deaths >= DEATHS_UNTIL_SUSPECT)
+        """Partitions whose reader died twice in a row without progress: a record that they still hold may be why."""
+        return frozenset(
+            tp
+            for tp, deaths in self._deaths.items()
+            if deaths >= DEATHS_UNTIL_SUSPECT and self._next[tp] < self._ends.get(tp, self._next[tp] + 1)
+        )
 
     def lag(self) -> dict[TopicPartition, int]:
         """Offsets between the committed position and the last end that a reader saw."""
@@ -102,7 +109,6 @@ class Positions:
         return all(self._committed.get(tp, offset) >= offset for tp, offset in offsets.items())
 
     def blame(self) -> None:
-        """A reader died, nobody knows which: count it for each partition that has something to read."""
-        for tp, position in self._next.items():
-            if position < self._ends.get(tp, position + 1):
-                self._deaths[tp] = self._deaths.get(tp, 0) + 1
+        """A reader died, nobody knows which, nor what it had read: count it for every partition."""
+        for tp in self._next:
+            self._deaths[tp] = self._deaths.get(tp, 0) + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +15,13 @@ from detector.kafka.local import LocalKafka, free_port
 from tests.chaos.kill import ALERTING, ALERTING_RULES, BAD, RATE, RECOVERY_LIMIT_S
 from tests.chaos.oracle import judge
 from tests.chaos.result import Result, unbalanced
-from tests.harness.load import LoadProcess, timestamp_ms
+from tests.harness.load import Acknowledged, Journal, LoadProcess, timestamp_ms
 from tests.harness.proxy import Proxy
 from tests.harness.service import ServiceProcess
 from tests.harness.topics import Topics
 from tests.harness.watch import Seen, Watcher, read_all
 
+MAX_MESSAGE_BYTES = 16 << 20
 STOP_LIMIT_S = 15.0
 """A service ends within this time of SIGTERM."""
 
@@ -33,6 +34,8 @@ class Scene:
         self.delivery = delivery
         self.choose = choose
         self.result = Result()
+        self.variables: dict[str, str] = {}  # in the environment of the replicas
+        self.journal = Journal()  # of what the scene itself has sent
         self.rules = folder / "rules"
         self.rules.mkdir()
         port = free_port()
@@ -40,6 +43,7 @@ class Scene:
         self.broker = LocalKafka(port=port, advertised_listeners=f"PLAINTEXT://127.0.0.1:{self.proxy.port}")
         self._services: dict[str, ServiceProcess] = {}
         self._since = time.time()
+        self.seen: list[Seen] = []  # all that subscribers saw, once it is finished
 
     def __enter__(self) -> Self:
         self.proxy.__enter__()
@@ -85,8 +89,35 @@ class Scene:
                 rules={"paths": [str(self.rules)]},
             )
             self._services[name] = ServiceProcess(self.folder / name, self.broker.bootstrap, settings)
-        self._services[name].start()
+        self._services[name].start(**self.variables)
         return self._services[name]
+
+    def send(self, records: Iterable[tuple[str, str, bytes]]) -> None:
+        """Write records, each with its token, as what it must come out (`alert`, `dead_letter`), and its text.
+
+        Without a kind, the record obliges to nothing.
+        """
+        from confluent_kafka import Producer
+
+        sizes = {"message.max.bytes": MAX_MESSAGE_BYTES, "queue.buffering.max.messages": 1_000_000}
+        common = {"compression.type": "lz4", "linger.ms": 20, "log_level": 3}
+        producer = Producer({"bootstrap.servers": self.broker.bootstrap} | common | sizes)
+
+        def remember(token: str, kind: str) -> Callable[[Any, Any], None]:
+            def acknowledged(error: Any, message: Any) -> None:
+                self.journal.failed += error is not None
+                self.journal.acked.append(Acknowledged(token, kind, message.partition(), message.offset()))
+
+            return acknowledged
+
+        for token, kind, text in records:
+            while True:
+                try:
+                    producer.produce(self.topics.logs, text, on_delivery=remember(token, kind) if kind else None)
+                    break
+                except BufferError:
+                    producer.poll(0.05)
+        assert not producer.flush(120), "the broker did not acknowledge all records"
 
     def stop(self, service: ServiceProcess) -> float:
         """SIGTERM, after which a service drains and ends with code 0; the seconds that it took."""
@@ -100,9 +131,9 @@ class Scene:
             self.fault(f"a service took {took:.1f} s to end")
         return took
 
-    def count(self, what: str) -> None:
+    def count(self, what: str, times: int = 1) -> None:
         """Something happened."""
-        self.result.happened[what] = self.result.happened.get(what, 0) + 1
+        self.result.happened[what] = self.result.happened.get(what, 0) + times
 
     def fault(self, what: str) -> None:
         """Something must not have been."""
@@ -140,17 +171,25 @@ class Scene:
             for partition, each in times.items()
         }
 
-    def finish(self, services: list[ServiceProcess]) -> Result:
+    def delay(self, since: float, until: float) -> float:
+        """The longest time from a record, made between two times, to its alert, seconds."""
+        alerts = [(seen.arrived, seen.token) for seen in self.watcher.seen if seen.token and not seen.dead_letter]
+        made = ((arrived, timestamp_ms(token) / 1_000) for arrived, token in alerts)
+        return max((arrived - at for arrived, at in made if since <= at < until), default=0.0)
+
+    def finish(self, services: list[ServiceProcess], *, timeout_s: float = RECOVERY_LIMIT_S) -> Result:
         """End the load, wait until everything is committed, end the replicas, judge."""
-        journal = self.load.stop()
-        self.topics.wait_committed(RECOVERY_LIMIT_S)
+        journal = self.load.stop() if self.load.running else Journal()
+        journal.acked += self.journal.acked
+        journal.failed += self.journal.failed
+        self.topics.wait_committed(timeout_s)
         result = self.result
         for service in services:
             settled(lambda service=service: unbalanced(service) == 0, 10.0)  # type: ignore[misc]
             result.unbalanced += abs(unbalanced(service))
             result.exit_code = max(result.exit_code, abs(service.terminate()))
-        seen = read_all(self.broker.bootstrap, self.topics.alerts, self.topics.dead_letters)
-        verdict = judge(journal, seen, ALERTING_RULES)
+        self.seen = read_all(self.broker.bootstrap, self.topics.alerts, self.topics.dead_letters)
+        verdict = judge(journal, self.seen, ALERTING_RULES)
         for name, value in asdict(verdict).items():
             setattr(result, name, value)
         result.judged(verdict, journal.failed, exactly_once=self.delivery == "exactly_once")

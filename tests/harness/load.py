@@ -107,6 +107,11 @@ class LoadProcess:
         """Begin; `seconds` 0 is until `stop`."""
         self._process = subprocess.Popen([*self._command, f"--seconds={seconds}"], start_new_session=True)
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> Journal:
         """End it, wait until all is acknowledged, and read the journal."""
         assert self._process is not None
@@ -122,7 +127,7 @@ class LoadProcess:
 
     def close(self) -> None:
         """Leave nothing behind."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.running:
             self._process.kill()
             self._process.wait()
 

@@ -1,4 +1,4 @@
-"""A proxy before a broker that can hold back what one client produces, while everything else goes through.
+"""A proxy before a broker that can hold back or refuse what one client produces; everything else goes through.
 
 A frame of Kafka's protocol is its length (int32) and a header: api key (int16), api version (int16), correlation id
 (int32), client id (string with an int16 length), https://kafka.apache.org/protocol.
@@ -7,6 +7,7 @@ A frame of Kafka's protocol is its length (int32) and a header: api key (int16),
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import struct
 import threading
@@ -22,6 +23,8 @@ class Proxy:
         """Make it; `client` is how the id of the client begins whose Produce requests `hold` is about."""
         self._broker = ("127.0.0.1", broker_port)
         self._client = client.encode()
+        self.refused = 0.0  # of the frames of Produce requests: the connection ends instead
+        self._choose = random.Random(0)
         self._open = threading.Event()
         self._open.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -66,6 +69,8 @@ class Proxy:
                 frame = requests.read(struct.unpack(">i", length)[0])
                 if self._concerns(frame):
                     self._open.wait()
+                    if self._choose.random() < self.refused:
+                        break
                 broker.sendall(length + frame)
         _end(broker)
 

@@ -27,7 +27,7 @@ class Topics:
         topics = cls(bootstrap, f"logs-{run}", f"alerts-{run}", f"dead-letters-{run}", f"detector-{run}")
         config = {"min.insync.replicas": "1"}
         new = [
-            NewTopic(topics.logs, partitions, 1, config=config),
+            NewTopic(topics.logs, partitions, 1, config=config | {"max.message.bytes": str(16 << 20)}),
             NewTopic(topics.alerts, 2, 1, config=config),
             NewTopic(topics.dead_letters, 1, 1, config=config | {"max.message.bytes": str(16 << 20)}),
         ]

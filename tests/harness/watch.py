@@ -23,6 +23,7 @@ class Seen:
     identity, rule: of an alert; empty for a dead letter.
     partition, offset: of the record that it is about, by its own statement.
     detected: when an alert's record was evaluated, by its own statement; Unix time, seconds.
+    reason: of a dead letter.
     """
 
     arrived: float
@@ -33,6 +34,7 @@ class Seen:
     partition: int
     offset: int
     detected: float = 0.0
+    reason: str = ""
 
 
 class Watcher:
@@ -154,4 +156,5 @@ def read_dead_letter(message: Any) -> Seen:
         partition, offset = int(headers["detector.partition"]), int(headers["detector.offset"])
     except (KeyError, ValueError):
         partition = offset = -1
-    return Seen(time.time(), True, find_token(message.value() or b""), "", "", partition, offset)
+    reason = headers.get("detector.reason", b"").decode()
+    return Seen(time.time(), True, find_token(message.value() or b""), "", "", partition, offset, reason=reason)

@@ -99,6 +99,15 @@ class TestSuspects:
 
         assert positions.suspects == {TP}
 
+    def test_newer_than_what_a_reader_saw(self, positions: Positions) -> None:
+        """A record that came after the last end that a reader told may be the one that kills it."""
+        positions.accept(window(100, 110, last=110))
+        for _ in range(2):
+            positions.blame()
+        positions.assign(TP, 110, 111)
+
+        assert TP in positions.suspects
+
 
 class TestStop:
     def test_stopped(self, positions: Positions) -> None:

@@ -31,7 +31,8 @@ lint: setup ## Check style and types
 	$(BIN)/mypy
 
 test: setup ## Run all tests: unit, integration on a real Kafka and a real Ray, short chaos
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 tests/unit
+	$(BIN)/python -m pytest --ignore=tests/unit
 
 demo: setup ## Watch real attacks being caught on a real Kafka (ARGS="--for 0")
 	$(BIN)/detector demo $(ARGS)
@@ -40,7 +41,7 @@ bench: setup ## Print the figures of every benchmark
 	$(BIN)/python -m tests.bench all --json
 
 chaos: setup ## Run the whole fault suite
-	for fault in kill stop worker broker rebalance zombie sink reload; do \
+	for fault in kill stop worker broker rebalance zombie poison clock sink reload backlog; do \
 		$(BIN)/python -m tests.chaos $$fault --json || exit 1; \
 	done
 

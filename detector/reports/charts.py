@@ -16,9 +16,10 @@ from detector.alerts.text import printable
 MAX_BARS = 20
 MAX_POINTS = 1_500
 MAX_ROWS = 100
-"""Rows of a table on a page; the others are in the table's CSV."""
+"""Rows of a table on a page, fewer where texts are long; the others are in the table's CSV."""
 _MAX_LABEL = 48
 _MAX_CELL = 160
+_MAX_KEY = 200
 _OURS = frozenset({"hovertemplate", "texttemplate", "customdata", "x0", "y0"})
 """Keys of a trace whose texts plotly does not show, or that are written here."""
 
@@ -44,12 +45,6 @@ class Grid:
     columns: Sequence[Column]
     table: pa.Table
     tones: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def rows(self) -> list[list[str]]:
-        """The cells as they are shown, at most MAX_ROWS rows."""
-        shown = self.table.slice(0, MAX_ROWS).to_pylist()
-        return [[cell(row[column.key], column.kind) for column in self.columns] for row in shown]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +97,11 @@ def label(value: object) -> str:
     return "none" if value is None else shortened(printable(str(value)), _MAX_LABEL)
 
 
+def key(value: object) -> str:
+    """By what the events behind a value are found."""
+    return str(value)[:_MAX_KEY]
+
+
 def times(column: pa.ChunkedArray) -> list[str]:
     """As plotly reads them; all are UTC."""
     return [f"{value.astimezone(UTC):%Y-%m-%dT%H:%M}" for value in column.to_pylist()]
@@ -134,17 +134,18 @@ def bars(
 ) -> Chart:
     """The largest values of a table (as it is sorted), a bar each. keys: columns of its name and its length."""
     top = grid.table.slice(0, MAX_BARS)
-    given, values = (top[key].to_pylist() for key in keys)
+    given, values = (top[name].to_pylist() for name in keys)
     trace: Trace = {
         "type": "bar",
         "orientation": "h",
-        "y": _distinct([label(each) for each in given]),
+        "y": distinct([label(each) for each in given]),
         "x": values,
-        "customdata": [None if each is None else str(each) for each in given],
+        "customdata": [None if each is None else key(each) for each in given],
         "marker": {"color": [(colours or {}).get(str(each), colour) for each in given]},
         "hovertemplate": "%{y}: %{x:,}<extra></extra>",
         "text": [f"{each:,}" for each in values],
         "textposition": "auto",
+        "insidetextfont": {"color": "$onbar"},
         "cliponaxis": False,
     }
     layout = {
@@ -167,20 +168,21 @@ def pie(
     missing: str = "",
 ) -> Chart:
     """Shares of a whole: the nine largest, and all others together. keys: columns of name and size."""
-    given, values = (grid.table[key].to_pylist() for key in keys)
+    given, values = (grid.table[name].to_pylist() for name in keys)
     labels, shares = [label(each) for each in given[:9]], values[:9]
     if values[9:]:
         labels, shares = [*labels, f"{len(values) - 9} others"], [*shares, sum(values[9:])]
     palette = [f"${kind}" for kind in ("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "muted", "line")]
     trace: Trace = {
         "type": "pie",
-        "labels": _distinct(labels),
+        "labels": distinct(labels),
         "values": shares,
         "hole": 0.5,
         "sort": False,
         "direction": "clockwise",
         "textinfo": "percent",
         "textposition": "inside",
+        "insidetextfont": {"color": "$onbar"},
         "marker": {"colors": [(colours or {}).get(text, palette[at]) for at, text in enumerate(labels)]},
         "hovertemplate": "%{label}: %{value:,} (%{percent})<extra></extra>",
     }
@@ -201,7 +203,7 @@ def line(title: str, x: Sequence[object], y: Sequence[object], colour: str, **mo
     }
 
 
-def _distinct(labels: list[str]) -> list[str]:
+def distinct(labels: list[str]) -> list[str]:
     """Shortened names may be equal, and plotly would draw them as one."""
     seen: dict[str, int] = {}
     found = []

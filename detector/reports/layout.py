@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib.resources import files
 from urllib.parse import quote
 
-from detector.reports.charts import MAX_ROWS, Chart, Grid, cell
+from detector.reports.charts import MAX_ROWS, Chart, Grid, cell, key
 from detector.reports.markup import Html, data, raw, tag
 
 _POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -37,13 +37,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One file. about: a sentence below the title. samples: the kinds and values whose events it can show."""
+    """One file. about: a sentence below the title. short: its name in the navigation, if not the title."""
 
     file: str
     title: str
     about: str
     cards: Sequence[Card] = ()
     sections: Sequence[Section] = field(default_factory=tuple)
+    short: str = ""
 
     @property
     def charts(self) -> list[Chart]:
@@ -67,9 +68,18 @@ def stylesheet() -> str:
 
 
 def document(
-    page: Page, pages: Sequence[Page], period: str, samples: Mapping[str, Mapping[str, object]], assets: Assets
+    page: Page,
+    pages: Sequence[Page],
+    period: str,
+    samples: Mapping[str, Mapping[str, object]],
+    assets: Assets,
+    *,
+    rows: int = MAX_ROWS,
 ) -> str:
-    """A page as a file. period: what times the data is of. samples: events by kind and value, for the drill-down."""
+    """A page as a file.
+
+    period: what times the data is of. samples: events by kind and value, for the drill-down. rows: of each table.
+    """
     charts = {chart.name: chart.data() for chart in page.charts}
     needed = _scripts(page, assets)
     body = tag(
@@ -84,7 +94,7 @@ def document(
             _tools()
             if any(True for each in page.sections for part in each.parts if not isinstance(part, Html))
             else None,
-            [_section(section) for section in page.sections],
+            [_section(section, rows) for section in page.sections],
             id="content",
             tabindex="-1",
         ),
@@ -109,12 +119,12 @@ def document(
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
-def table(title: str, grid: Grid) -> Html:
-    """A grid as a table, with a link to all of its rows."""
+def table(title: str, grid: Grid, limit: int) -> Html:
+    """A grid as a table of at most so many rows, with a link to all."""
     total = grid.table.num_rows
     head = tag("tr", [tag("th", column.title, scope="col", class_=_align(column.kind)) for column in grid.columns])
-    rows = [_row(grid, row) for row in grid.table.slice(0, MAX_ROWS).to_pylist()]
-    more = f"The first {MAX_ROWS} of {total:,} rows; all: " if total > MAX_ROWS else "As data: "
+    rows = [_row(grid, row) for row in grid.table.slice(0, limit).to_pylist()]
+    more = f"The first {limit} of {total:,} rows; all: " if total > limit else "As data: "
     links = [_link(grid.source, suffix) for suffix in ("csv", "parquet")]
     return tag(
         "div",
@@ -144,7 +154,7 @@ def _row(grid: Grid, row: Mapping[str, object]) -> Html:
         if tone:
             shown = tag("span", shown, class_=f"badge {tone}")
         if column.drill and value is not None:
-            shown = tag("button", shown, type="button", class_="drill", data_kind=column.drill, data_value=str(value))
+            shown = tag("button", shown, type="button", class_="drill", data_kind=column.drill, data_value=key(value))
         kind = "th" if at == 0 else "td"
         cells.append(tag(kind, shown, class_=_align(column.kind), scope="row" if at == 0 else None))
     return tag("tr", cells)
@@ -154,24 +164,24 @@ def _align(kind: str) -> str | None:
     return "number" if kind in ("number", "percent") else None
 
 
-def _section(section: Section) -> Html:
+def _section(section: Section, rows: int) -> Html:
     parts = [
         part
         if isinstance(part, Html)
-        else _figure(part)
+        else _figure(part, rows)
         if isinstance(part, Chart)
-        else _listing(*part, headed=part[0] != section.title)
+        else _listing(*part, rows, headed=part[0] != section.title)
         for part in section.parts
     ]
     return tag("section", tag("h2", section.title), tag("div", parts, class_="grid"))
 
 
-def _listing(title: str, grid: Grid, *, headed: bool) -> Html:
-    shown = table(title, grid) if grid.table.num_rows else tag("p", "No data.", class_="empty")
+def _listing(title: str, grid: Grid, rows: int, *, headed: bool) -> Html:
+    shown = table(title, grid, rows) if grid.table.num_rows else tag("p", "No data.", class_="empty")
     return tag("div", tag("h3", title) if headed else None, shown, class_="panel wide")
 
 
-def _figure(chart: Chart) -> Html:
+def _figure(chart: Chart, rows: int) -> Html:
     heading = tag("figcaption", tag("h3", chart.title), tag("p", chart.about))
     kind = "panel wide" if chart.wide else "panel"
     if chart.empty:
@@ -181,7 +191,7 @@ def _figure(chart: Chart) -> Html:
         "figure",
         heading,
         tag("div", id=f"chart-{chart.name}", class_="chart", role="img", aria_label=f"{chart.title}. {chart.about}"),
-        tag("details", tag("summary", "Show as a table"), table(chart.title, chart.grid)),
+        tag("details", tag("summary", "Show as a table"), table(chart.title, chart.grid, rows)),
         class_=kind,
     )
 
@@ -223,7 +233,10 @@ def _dialog() -> Html:
 
 def _header(page: Page, pages: Sequence[Page]) -> Html:
     links = [
-        tag("li", tag("a", each.title, href=each.file, aria_current="page" if each.file == page.file else None))
+        tag(
+            "li",
+            tag("a", each.short or each.title, href=each.file, aria_current="page" if each.file == page.file else None),
+        )
         for each in pages
     ]
     return tag(

@@ -15,7 +15,7 @@ from detector.analytics.samples import FIELDS, PER_VALUE
 from detector.analytics.tables import Tables
 from detector.backfill.atomic import replaced
 from detector.errors import ConfigError
-from detector.reports.charts import MAX_BARS, MAX_ROWS, cell
+from detector.reports.charts import MAX_ROWS, Column, cell, key
 from detector.reports.layout import Assets, Page, document, stylesheet
 from detector.reports.pages import pages
 from detector.reports.pages.index import index
@@ -57,11 +57,22 @@ def write_site(tables: Tables, folder: Path, *, single_file: bool = False) -> li
     picture = folder / PICTURE
     draw(tables, picture)
     for page in every:
-        text = document(page, every, period(tables), samples(page, tables), assets)
+        text = _bounded(page, every, tables, assets)
         _write(
             folder / page.file, text.replace(f'src="{PICTURE}"', f'src="{_embedded(picture)}"') if single_file else text
         )
     return [folder / page.file for page in every]
+
+
+def _bounded(page: Page, pages: Sequence[Page], tables: Tables, assets: Assets) -> str:
+    """A page of at most MAX_PAGE_BYTES without its assets: where texts are long, with fewer rows and samples."""
+    own = sum(len(each.encode()) for each in (assets.style, *assets.scripts.values())) if assets.single else 0
+    for rows in (MAX_ROWS, 30, 10, 3):
+        found = samples(page, tables, _PER_PAGE * rows // MAX_ROWS)
+        text = document(page, pages, period(tables), found, assets, rows=rows)
+        if len(text.encode()) - own <= MAX_PAGE_BYTES:
+            break
+    return text
 
 
 def period(tables: Tables) -> str:
@@ -83,19 +94,21 @@ def scripts() -> dict[str, str]:
     }
 
 
-def samples(page: Page, tables: Tables) -> dict[str, dict[str, object]]:
-    """The events that the page can show: some of each value that it draws or lists, a bounded number."""
+def samples(page: Page, tables: Tables, left: int) -> dict[str, dict[str, object]]:
+    """The events that the page can show: some of each value that it draws or lists.
+
+    left: how many in all.
+    """
     kinds = {column.drill for chart in page.charts for column in chart.grid.columns if column.drill}
     found: dict[str, dict[str, object]] = {}
     titles: dict[str, object] = {}
-    left = _PER_PAGE
     for kind in sorted(kinds):
         wanted = {value for chart in page.charts for value in _values(chart.grid.table, chart.grid.columns, kind)}
         rows, names = _of_kind(tables, kind)
         titles[kind] = [name.replace("_", " ") for name in names]
         groups: dict[str, list[list[str]]] = {}
         for row in rows:
-            value = str(row.pop("value"))
+            value = key(row["value"])
             if value in wanted and left and len(groups.setdefault(value, [])) < PER_VALUE:
                 groups[value].append([cell(row[name], "text") for name in names])
                 left -= 1
@@ -103,9 +116,9 @@ def samples(page: Page, tables: Tables) -> dict[str, dict[str, object]]:
     return {**found, "columns": titles} if any(found.values()) else {}
 
 
-def _values(table: pa.Table, columns: Sequence[object], kind: str) -> list[str]:
-    keys = [column.key for column in columns if column.drill == kind]  # type: ignore[attr-defined]
-    return [str(each) for key in keys for each in table[key].slice(0, max(MAX_BARS, MAX_ROWS)).to_pylist()]
+def _values(table: pa.Table, columns: Sequence[Column], kind: str) -> list[str]:
+    names = [column.key for column in columns if column.drill == kind]
+    return [key(each) for name in names for each in table[name].slice(0, MAX_ROWS).to_pylist()]
 
 
 def _of_kind(tables: Tables, kind: str) -> tuple[list[dict[str, object]], list[str]]:

@@ -46,6 +46,9 @@
   // A chart is as wide as the page lets it be; on a phone, names of bars must not take the whole of it.
   const narrow = (layout, width) => {
     if (width > 480) return layout;
+    layout.dragmode = false;  // a finger moves the page
+    for (const axis of ["xaxis", "yaxis", "yaxis2"]) if (layout[axis]) layout[axis] = { ...layout[axis], fixedrange: true };
+    if (layout.geo) layout.height = 230;
     layout.margin = { ...layout.margin, l: 36, r: 8 };
     layout.font = { ...layout.font, size: 11 };
     return layout;
@@ -71,8 +74,8 @@
         layout.yaxis = { ...layout.yaxis, tickmode: "array", tickvals: bars.y, ticktext: bars.ticks };
         traces = traces.map(({ ticks, ...rest }) => rest);
       }
-      const config = { displaylogo: false, responsive: true, displayModeBar: width > 480 ? "hover" : false,
-        modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], topojsonURL: "assets/" };
+      // No bar of buttons: they could not be reached by keyboard inside a picture.
+      const config = { responsive: true, displayModeBar: false, topojsonURL: "assets/" };
       jobs.push(Plotly.react(element, traces, layout, config).then(() => wire(element, chart)));
     }
     Promise.all(jobs).then(() => { root.dataset.drawn = String(Number(root.dataset.drawn || 0) + 1); });

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detector.analytics.tables import Tables
-from detector.reports.charts import Chart, Column, Grid, coarser, line, times
+from detector.reports.charts import Chart, Column, Grid, coarser, distinct, label, line, pie, times
 
 RISKS = {"low": "good", "medium": "warn", "high": "bad"}
 SEVERITIES = {"low": "good", "medium": "warn", "high": "bad", "critical": "bad", "informational": ""}
@@ -16,6 +16,21 @@ GEO = "Name a GeoIP database in the settings of the enrichment, and back-fill ag
 TIMED = "No event tells how long it took: let the web server log the request's time."
 ALERTS = "Name the folder of a back-fill's alerts with --alerts, or it found none."
 CLOUD = "There are no cloud audit logs (CloudTrail) in the lake."
+
+_LEVELS = {
+    "emergency": "$critical",
+    "alert": "$critical",
+    "critical": "$critical",
+    "fatal": "$critical",
+    "error": "$bad",
+    "warning": "$warn",
+    "warn": "$warn",
+    "notice": "$c7",
+    "informational": "$c1",
+    "info": "$c1",
+    "debug": "$muted",
+    "trace": "$line",
+}
 
 
 def grid(tables: Tables, name: str, *columns: Column, tones: Mapping[str, str] | None = None) -> Grid:
@@ -148,7 +163,7 @@ def health(tables: Tables) -> Chart:
     )
     top = rows.table.slice(0, 20)
     values = [round(each, 3) for each in top["availability"].to_pylist()]
-    names = top["service_name"].to_pylist()
+    names = distinct([label(each) for each in top["service_name"].to_pylist()])
     trace = {
         "type": "bar",
         "orientation": "h",
@@ -157,6 +172,7 @@ def health(tables: Tables) -> Chart:
         "marker": {"color": [health_colour(each) for each in values]},
         "text": [f"{each:.2f} % {health_word(each)}" for each in values],
         "textposition": "auto",
+        "insidetextfont": {"color": "$onbar"},
         "hovertemplate": "%{y}: %{x:.3f} %<extra></extra>",
     }
     layout = {
@@ -179,3 +195,11 @@ def health_colour(availability: float) -> str:
 def health_word(availability: float) -> str:
     """The colour in a word, for those who do not see it."""
     return "good" if availability > 99 else "degraded" if availability > 95 else "failing"
+
+
+def levels(tables: Tables) -> Chart:
+    """Events by level."""
+    rows = grid(tables, "events_by_level", Column("level", "Level"), Column("events", "Events", "number"))
+    about = "Events by the level that the application gave them."
+    missing = "No event has a level."
+    return pie("levels", "Log levels", about, rows, ("level", "events"), colours=_LEVELS, missing=missing)

@@ -36,6 +36,7 @@ def page(tables: Tables) -> Page:
             Section("Sources", [sources(tables), _formats(tables)]),
             Section("All kinds", [("Kinds of errors", _kinds(tables))]),
         ],
+        short="Errors",
     )
 
 

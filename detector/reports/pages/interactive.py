@@ -9,24 +9,9 @@ from importlib.resources import files
 import pyarrow as pa
 
 from detector.analytics.tables import Tables
-from detector.reports.charts import Chart, Column, Grid, pie
+from detector.reports.charts import Chart, Column, Grid, label
 from detector.reports.layout import Card, Page, Section
-from detector.reports.pages.common import GEO, compact, count, distribution, grid, health, hourly, rates, share, total
-
-_LEVELS = {
-    "emergency": "$critical",
-    "alert": "$critical",
-    "critical": "$critical",
-    "fatal": "$critical",
-    "error": "$bad",
-    "warning": "$warn",
-    "warn": "$warn",
-    "notice": "$c7",
-    "informational": "$c1",
-    "info": "$c1",
-    "debug": "$muted",
-    "trace": "$line",
-}
+from detector.reports.pages.common import GEO, compact, count, distribution, health, hourly, levels, rates, share, total
 
 
 def page(tables: Tables) -> Page:
@@ -48,16 +33,9 @@ def page(tables: Tables) -> Page:
         [
             Section("Over time", [hourly(tables), rates(tables)]),
             Section("Health", [health(tables), distribution(tables)]),
-            Section("Where from, and how grave", [_map(tables), _levels(tables)]),
+            Section("Where from, and how grave", [_map(tables), levels(tables)]),
         ],
     )
-
-
-def _levels(tables: Tables) -> Chart:
-    rows = grid(tables, "events_by_level", Column("level", "Level"), Column("events", "Events", "number"))
-    about = "Events by the level that the application gave them."
-    missing = "No event has a level."
-    return pie("levels", "Log levels", about, rows, ("level", "events"), colours=_LEVELS, missing=missing)
 
 
 def _map(tables: Tables) -> Chart:
@@ -78,7 +56,7 @@ def _map(tables: Tables) -> Chart:
         "type": "scattergeo",
         "lat": [row["latitude"] for row in found],
         "lon": [row["longitude"] for row in found],
-        "text": [row["country"] for row in found],
+        "text": [label(row["country"]) for row in found],
         "customdata": [row["events"] for row in found],
         "marker": {
             "size": [8 + 32 * (row["events"] / most) ** 0.5 for row in found],

@@ -7,7 +7,7 @@ import pyarrow as pa
 from detector.analytics.tables import Tables
 from detector.reports.charts import Chart, Column, Grid, bars, pie
 from detector.reports.layout import Card, Page, Section
-from detector.reports.pages.common import CLOUD, compact, count, grid, hourly, share, total
+from detector.reports.pages.common import CLOUD, compact, count, grid, hourly, levels, share, total
 from detector.reports.pages.errors import sources
 
 
@@ -29,7 +29,13 @@ def page(tables: Tables) -> Page:
         [
             Section(
                 "At a glance",
-                [_types(tables), _regions(tables), hourly(tables, "activity", "Hourly activity"), sources(tables)],
+                [
+                    hourly(tables, "activity", "Hourly activity"),
+                    _types(tables),
+                    _regions(tables),
+                    sources(tables),
+                    levels(tables),
+                ],
             )
         ],
     )

@@ -41,12 +41,13 @@ def page(tables: Tables) -> Page:
             Section("The network", [_picture()]),
             Section("Anomalies", [("Anomalies", _anomalies(tables))]),
         ],
+        short="Security",
     )
 
 
 def _picture() -> Html:
     alt = "Network security analysis: topology with threat sources, kill chain, reputation of sources, scanned ports."
-    picture = tag("img", src=PICTURE, alt=alt, class_="picture", loading="lazy")
+    picture = tag("img", src=PICTURE, alt=alt, class_="picture")
     return tag("div", tag("p", tag("a", "Open the picture", href=PICTURE)), picture, class_="panel wide")
 
 

@@ -19,7 +19,10 @@ def page(tables: Tables) -> Page:
         tones=RISKS,
     )
     found = rows.table.to_pylist()
-    cards = [Card(row["metric"].capitalize(), f"{row['count']:,}", RISKS[row["risk_level"]]) for row in found]
+    cards = [
+        Card(row["metric"][:1].upper() + row["metric"][1:], f"{row['count']:,}", RISKS[row["risk_level"]])
+        for row in found
+    ]
     about = "How often each was seen, coloured by its risk level."
     colours = {row["metric"]: f"${RISKS[row['risk_level']]}" for row in found}
     suspicious = grid(
@@ -70,4 +73,5 @@ def page(tables: Tables) -> Page:
                 ],
             ),
         ],
+        short="Summary",
     )

@@ -33,6 +33,7 @@ def page(tables: Tables) -> Page:
             Section("Over time", [hourly(tables), _daily(tables), _of_day(tables), _week(tables)]),
             Section("What and who", [_requests(tables), _urls(tables), _addresses(tables)]),
         ],
+        short="Traffic",
     )
 
 

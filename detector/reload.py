@@ -142,7 +142,7 @@ def load(config: Config, *, running: Sources | None = None) -> tuple[Spec, RuleS
 
 def _enrichment(config: Config, running: Sources | None) -> Sources | None:
     try:
-        found = check(config.enrichment)
+        found = check(config.enrichment, running)
     except EnrichmentError as error:
         if running is None:
             raise

@@ -48,20 +48,17 @@ class Copies:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._before: frozenset[Path] = frozenset()
 
-    def take(self, paths: Iterable[Path]) -> tuple[File, ...]:
-        """Copies of some files, and of those that were taken the last time; older ones are deleted.
+    def take(self, paths: Iterable[Path], keep: Iterable[File] = ()) -> tuple[File, ...]:
+        """Copies of some files; all others are deleted, but for those to keep.
 
         Raises EnrichmentError for one that cannot be read or copied.
         """
         files = tuple(self._take(path) for path in paths)
-        kept = frozenset(file.copy for file in files)
-        if self._folder is not None:
-            for old in self._folder.iterdir():
-                if old not in kept | self._before:
-                    old.unlink()
-        self._before = kept
+        kept = {file.copy for file in (*files, *keep)}
+        for old in self._folder.iterdir() if self._folder else ():
+            if old not in kept:
+                old.unlink()
         return files
 
     def _take(self, path: Path) -> File:

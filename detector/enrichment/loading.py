@@ -41,8 +41,8 @@ class Checker:
         self._copies = Copies()
         self._checked: dict[tuple[Path, str], tuple[int, float]] = {}
 
-    def sources(self, settings: Enrichment) -> Sources | None:
-        """The sources as they are now, None where nothing is configured.
+    def sources(self, settings: Enrichment, running: Sources | None = None) -> Sources | None:
+        """The sources as they are now, None where nothing is configured. running: whose files are still needed.
 
         Raises:
             EnrichmentError: a file cannot be read or is broken.
@@ -51,7 +51,7 @@ class Checker:
         if settings == Enrichment():
             return None
         networks.internal(settings.internal_networks)
-        files = self._copies.take(settings.files)
+        files = self._copies.take(settings.files, running.files if running else ())
         self._checked = {
             (file.path, file.sha): self._checked.get((file.path, file.sha)) or _check(file, settings) for file in files
         }

@@ -16,6 +16,7 @@ NAMES = (
     "attacks",
     "backfill",
     "correlation",
+    "enrichment",
     "ingest",
     "latency",
     "parse",

@@ -14,7 +14,7 @@ import pytest
 
 from detector import metrics
 from detector.backfill import lake
-from detector.config import Config, Enrichment, Limits, Rules
+from detector.config import Config, Correlation, Enrichment, Limits, Rules
 from detector.enrichment.geo import Places
 from detector.enrichment.model import Answer
 from detector.metrics import ReloadResult
@@ -104,6 +104,33 @@ class TestRules:
         assert alert["event"]["geo_city"] == "Wellington"
 
 
+COUNTED = """\
+title: Many From One Country
+id: 33333333-3333-4333-8333-333333333333
+level: high
+correlation:
+  type: event_count
+  rules: [22222222-2222-4222-8222-222222222222]
+  group-by: [source.geo.country_iso_code]
+  timespan: 1h
+  condition: {gte: 2}
+"""
+
+
+class TestCorrelations:
+    @pytest.mark.parametrize("direct", [True, False])
+    def test_groups(self, tmp_path: Path, city: Path, direct: bool) -> None:
+        """A correlation groups by what is known of an address, though no rule's condition reads it."""
+        settings = config(tmp_path, PLAIN, COUNTED, geo_databases=(city,))
+        pipeline = Pipeline(load(settings.model_copy(update={"correlation": Correlation(enabled=True)}))[0])
+        pipeline.direct = direct
+        lines = [each.replace(b"item/1", b"item/2") for each in (ABROAD, HARMLESS, ABROAD)]
+
+        (span,) = pipeline.run(window(*lines, HARMLESS)).spans
+
+        assert [(entry.offset, entry.group) for entry in span.entries] == [(100, '["NZ"]'), (102, '["NZ"]')]
+
+
 class TestSources:
     def test_all(self, tmp_path: Path, city: Path) -> None:
         """All sources together tell an alert what they know, and metrics how much that is."""
@@ -151,6 +178,16 @@ class TestReload:
         assert after.sha != before.sha
         assert len(alerts(Pipeline(before).run(window(ABROAD)))) == 1
         assert len(alerts(Pipeline(after).run(window(ABROAD)))) == 0
+
+    def test_again(self, tmp_path: Path, city: Path) -> None:
+        """What runs can be loaded anew, by a process that starts, however often the file has changed since."""
+        settings = config(tmp_path, COUNTRY, is_internal=True, geo_databases=(city,))
+        running, _ = load(settings)
+        for country in ("FJ", "TO", "WS"):
+            mmdb.write(city, {"203.0.113.0/24": mmdb.place(country, "?")})
+            load(settings, running=running.enrichment)
+
+        assert len(alerts(Pipeline(running).run(window(ABROAD)))) == 1
 
     def test_broken(self, tmp_path: Path, city: Path) -> None:
         """A file that breaks leaves the old one in use, counted."""

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from detector.alerts.ids import alert_id, record_source
+from detector.alerts.known import entity_part
 from detector.alerts.model import MAX_FIELDS, MAX_MATCHES, MAX_NAME_BYTES, SCHEMA_VERSION, Room, entity_of, threat
 from detector.alerts.text import cut, harmless_json, printable
 from detector.alerts.threat import threat_part
@@ -66,7 +67,7 @@ def encode(
         **threat_part(rule, event.ecs),
         "rule": rule_part(rule, of_rule),
         "threat": threat(rule),
-        "entity": {"field": entity.field, "type": entity.type, "value": entity.value},
+        "entity": entity_part(entity, event.ecs, of_event),
         "matches": _matches(match, of_match),
         "event": _fields(event, of_event),
         "original": original,

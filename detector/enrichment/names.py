@@ -26,6 +26,15 @@ _NAMES = frozenset(
 _ASSETS = tuple(f"{of}.asset." for of in (*ADDRESSES, "host", "user"))
 
 
+RISK = ("source.risk.calculated_score_norm", "source.risk.calculated_level")
+"""What alerts tell, but rules cannot read; without its plain names."""
+
+
+def may_tell(name: str) -> bool:
+    """Whether an alert may have it from the enrichment."""
+    return may_give(name) or name in RISK
+
+
 def may_give(name: str) -> bool:
     """Whether a rule may read it: configured with all that there is, and tables with any columns."""
     return name in _NAMES or name.startswith(_ASSETS)

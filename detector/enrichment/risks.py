@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from detector.config import Level
+from detector.enrichment.names import RISK
 from detector.enrichment.risk import POINTS, Memory, Seen, level_of
 from detector.enrichment.threats import Threats
 from detector.events import Event
 
-SCORE, LEVEL = "source.risk.calculated_score_norm", "source.risk.calculated_level"
+SCORE, LEVEL = RISK
 PLAIN_SCORE, PLAIN_LEVEL = "reputation_score", "risk_level"
 _SOURCE = "source.ip"
 _STATUS = "http.response.status_code"

@@ -18,6 +18,7 @@ FIELDS: Mapping[Kind, tuple[str, ...]] = {
 }
 """The fields whose values are looked up, by kind; of several that are indicators the first one counts."""
 
+FIELD = "threat.enrichments.matched.field"
 NAMES = (
     "threat.indicator.type",
     "threat.indicator.name",
@@ -26,7 +27,7 @@ NAMES = (
     "threat.indicator.provider",
     "threat.indicator.reference",
     "threat.feed.name",
-    "threat.enrichments.matched.field",
+    FIELD,
     "threat.enrichments.matched.atomic",
 )
 
@@ -103,7 +104,7 @@ def _answer(indicator: Indicator, field: str, value: str) -> Answer:
         "threat.indicator.provider": indicator.provider,
         "threat.indicator.reference": indicator.reference,
         "threat.feed.name": indicator.feed,
-        "threat.enrichments.matched.field": field,
+        FIELD: field,
         "threat.enrichments.matched.atomic": value,
     }
     known = {name: each for name, each in fields.items() if each is not None}

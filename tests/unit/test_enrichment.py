@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import orjson
 import pyarrow as pa
 import pytest
@@ -24,6 +27,7 @@ from detector.window import WindowResult
 from tests import mmdb
 from tests.unit.test_pipeline import HARMLESS, window
 
+SCHEMA = json.loads(files("detector.alerts").joinpath("schema.json").read_text())
 COUNTRY = """\
 title: A Country
 id: 11111111-1111-4111-8111-111111111111
@@ -129,6 +133,53 @@ class TestCorrelations:
         (span,) = pipeline.run(window(*lines, HARMLESS)).spans
 
         assert [(entry.offset, entry.group) for entry in span.entries] == [(100, '["NZ"]'), (102, '["NZ"]')]
+
+
+class TestEntity:
+    def test_enrichment(self, tmp_path: Path, city: Path) -> None:
+        """An alert's entity has what is known about it, and nothing about others; the alert meets its schema."""
+        threats, users = tmp_path / "bad.txt", tmp_path / "users.csv"
+        threats.write_text("203.0.113.9\nevil.example\n")
+        users.write_text("user,team\nann,red\n")
+        settings = config(
+            tmp_path, PLAIN, is_internal=True, geo_databases=(city,), threat_lists=({"path": threats},),
+            tables=(users,), risk=True,
+        )  # fmt: skip
+        hit = ABROAD.replace(b"item/1", b"item/2").replace(b"- - [", b"- ann [")
+
+        listed, plain = alerts(Pipeline(load(settings)[0]).run(window(hit, hit.replace(b"203.0.113.9", b"10.0.0.1"))))
+
+        assert listed["entity"] | {"enrichment": None} == {
+            "field": "source.ip", "type": "ip", "value": "203.0.113.9", "enrichment": None,
+        }  # fmt: skip
+        assert listed["entity"]["enrichment"] == {
+            "source.is_internal": False,
+            "source.geo.country_iso_code": "NZ",
+            "source.geo.country_name": "NZland",
+            "source.geo.city_name": "Wellington",
+            "source.geo.location.lat": 1.5,
+            "source.geo.location.lon": -2.5,
+            "threat.indicator.type": "ipv4-addr",
+            "threat.indicator.name": "203.0.113.9",
+            "threat.indicator.confidence": "Medium",
+            "threat.feed.name": "bad",
+            "threat.enrichments.matched.field": "source.ip",
+            "threat.enrichments.matched.atomic": "203.0.113.9",
+            "source.risk.calculated_score_norm": 67,
+            "source.risk.calculated_level": "high",
+        }
+        assert plain["entity"]["enrichment"]["source.is_internal"] is True
+        assert listed["event"]["user.asset.team"] == "red"
+        for alert in (listed, plain):
+            jsonschema.validate(alert, SCHEMA)
+
+    def test_nothing_known(self, tmp_path: Path) -> None:
+        """Without enrichment there is none."""
+        (alert,) = alerts(
+            Pipeline(load(config(tmp_path, PLAIN))[0]).run(window(HARMLESS.replace(b"item/1", b"item/2")))
+        )
+
+        assert set(alert["entity"]) == {"field", "type", "value"}
 
 
 class TestSources:

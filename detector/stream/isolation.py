@@ -1,6 +1,6 @@
 """Find the record that kills a worker: a crash of native code, a kernel that never returns.
 
-A partition whose reader died twice without progress is read here. A child process, with bounds-checked kernels and a
+Partitions whose reader died twice without progress are read here. A child process, with bounds-checked kernels and a
 time limit for each record, says which record it begins before it begins it. One on which it dies or stalls becomes a
 dead letter, and reading goes on behind it.
 """
@@ -14,10 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import IO, Any, Self
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from kafka import TopicPartition
 
 from detector import config
@@ -25,7 +27,7 @@ from detector.alerts.dead_letters import dead_letter, decode_headers
 from detector.kafka.reader import Reader
 from detector.metrics import DeadLetterReason
 from detector.pipeline import Pipeline, Spec
-from detector.window import Counts, Span, SpanResult, Window, WindowResult, from_row, merge, to_row
+from detector.window import RECORDS, Counts, Span, SpanResult, Window, WindowResult, from_row, merge, to_row
 
 RECORD_S = 5.0
 """How long one record may take; a thousand times what a slow one does."""
@@ -39,14 +41,22 @@ _SIZE = 8  # bytes of a message's length
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Read `partition` record by record from `start` to `end`; None: to where it ends now, within a window."""
+    """Read partitions record by record.
+
+    starts: where each begins.
+    ends: how far to read, at least; where it is not known, to where the partition ends now, within a window.
+    """
 
     spec: Spec
     kafka: config.Kafka
     input: config.Input
-    partition: TopicPartition
-    start: int
-    end: int | None = None
+    starts: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to read."""
+        return all(tp in self.ends and start >= self.ends[tp] for tp, start in self.starts.items())
 
 
 class ChildError(Exception):
@@ -54,27 +64,26 @@ class ChildError(Exception):
 
 
 def isolated(order: Order) -> Iterator[WindowResult | None]:
-    """Results of one partition, each beginning where the one before it ended, until the order's end.
+    """Results of the partitions, each beginning where the one of its partition before it ended, until the order's ends.
 
     None is a sign of life: this takes longer than a reader may be silent.
 
     Raises:
-        ChildError: the partition cannot be read at all.
+        ChildError: the partitions cannot be read at all.
     """
-    waiting: list[WindowResult] = []
+    waiting: dict[TopicPartition, list[WindowResult]] = {}
     last = time.monotonic()
     for result in _results(order):
         if result is not None:
-            waiting.append(result)
+            waiting.setdefault(_partition(result.spans[0].span), []).append(result)
         if time.monotonic() - last > YIELD_S:
-            yield merge(waiting) if waiting else None
-            waiting, last = [], time.monotonic()
-    if waiting:
-        yield merge(waiting)
+            yield from map(merge, waiting.values()) if waiting else (None,)
+            waiting, last = {}, time.monotonic()
+    yield from map(merge, waiting.values())
 
 
 def _results(order: Order) -> Iterator[WindowResult | None]:
-    while order.end is None or order.start < order.end:
+    while not order.done:
         with _Child(order) as child:
             begun: Window | None = None
             deadline = time.monotonic() + START_S
@@ -84,12 +93,12 @@ def _results(order: Order) -> Iterator[WindowResult | None]:
                     yield None
                     continue
                 if kind == "limit":
-                    order = replace(order, end=value)
+                    order = replace(order, ends={**order.ends, **value})
                 elif kind == "begin":
                     begun = from_row(value)
                 elif kind == "done":
                     begun = None
-                    order = replace(order, start=value.spans[0].span.end)
+                    order = _behind(order, value)
                     yield value
                 else:
                     break
@@ -97,10 +106,19 @@ def _results(order: Order) -> Iterator[WindowResult | None]:
         if kind == "end":
             return
         if begun is None:
-            raise ChildError(f"{order.partition.topic}-{order.partition.partition}: the process that isolates {value}")
+            raise ChildError(f"the process that isolates records of {', '.join(map(str, order.starts))} {value}")
         result = _poison(begun, f"the process that evaluated it {value}")
-        order = replace(order, start=result.spans[0].span.end)
+        order = _behind(order, result)
         yield result
+
+
+def _behind(order: Order, result: WindowResult) -> Order:
+    span = result.spans[0].span
+    return replace(order, starts={**order.starts, _partition(span): span.end})
+
+
+def _partition(span: Span) -> TopicPartition:
+    return TopicPartition(span.topic, span.partition)
 
 
 class _Child:
@@ -172,22 +190,34 @@ def _main(order: Order, output: IO[bytes]) -> None:
         output.flush()
 
     pipeline = Pipeline(order.spec)
-    reader = Reader(order.kafka, order.input, {order.partition: order.start}, isolate=True)
-    position, end = order.start, order.end
-    while end is None or position < end:
+    reader = Reader(order.kafka, order.input, dict(order.starts), isolate=True)
+    while not order.done:
         window = reader.read(timeout_s=1.0, linger_s=0.0)
-        if end is None and window.spans and window.spans[0].end_offset >= 0:
-            end = min(window.spans[0].end_offset, order.start + order.input.max_window_records)
-            say("limit", end)
-        for single in singles(window):
-            say("begin", to_row(single))
-            say("done", pipeline.run(single))
-            position = single.spans[0].end
+        for number, span in enumerate(window.spans):
+            tp = _partition(span)
+            if tp not in order.ends and span.end_offset >= 0:
+                end = min(span.end_offset, order.starts[tp] + order.input.max_window_records)
+                order = replace(order, ends={**order.ends, tp: end})
+                say("limit", {tp: end})
+            for single in singles(_part(window, number)):
+                say("begin", to_row(single))
+                result = pipeline.run(single)
+                say("done", result)
+                order = _behind(order, result)
     say("end", None)
 
 
+def _part(window: Window, number: int) -> Window:
+    """The part of a window that is of one of its spans."""
+    span = window.spans[number]
+    records = window.records.filter(pc.equal(window.records.column("span"), number))
+    records = records.set_column(0, RECORDS.field(0), pa.array([0] * records.num_rows, pa.int32()))
+    broken = tuple(each for each in window.broken if (each.topic, each.partition) == (span.topic, span.partition))
+    return Window((span,), records, broken)
+
+
 def singles(window: Window) -> Iterator[Window]:
-    """A window of one partition as windows of one record (or one broken part) each, contiguous."""
+    """A window of one span as windows of one record (or one broken part) each, contiguous."""
     if not window.spans or window.spans[0].start == window.spans[0].end:
         return
     (span,) = window.spans

@@ -81,11 +81,11 @@ def read(task: ReaderTask) -> Iterator[pa.Table]:
     ticket = Ticket(task.tickets, task.epoch)
     preparation = Preparation(task.tickets, task.spec_sha, partial(pipeline, tickets=task.tickets))
     starts = dict(task.starts)
-    for partition in task.suspects:
+    if task.suspects:
         spec = ray.get(task.tickets.spec.remote(task.spec_sha))
-        for result in isolated(Order(spec, task.kafka, task.input, partition, starts[partition])):
-            if result is not None:
-                starts[partition] = result.spans[0].span.end
+        for result in isolated(Order(spec, task.kafka, task.input, {tp: starts[tp] for tp in task.suspects})):
+            for part in result.spans if result is not None else ():
+                starts[TopicPartition(part.span.topic, part.span.partition)] = part.span.end
             yield _row(task, result)
     reader = Reader(task.kafka, task.input, starts)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from detector.stream.isolation import singles
+from detector.stream.isolation import _part, singles
 from detector.window import RECORDS, Broken, Span, Window
 
 
@@ -61,3 +61,20 @@ class TestSingles:
     def test_nothing(self) -> None:
         """A window that did not move is none."""
         assert cut(window([], Span("t", 0, 10, 10, 0, 99))) == []
+
+
+class TestPart:
+    def test_each_span(self) -> None:
+        """A window of several partitions falls into the windows of each."""
+        spans = (Span("t", 0, 10, 12, 2, 99), Span("t", 1, 5, 6, 1, 99))
+        broken = Broken("t", 1, 5, 6, 1, b"raw", "why")
+        both = window([10, 11, 5], spans[0], broken)
+        columns = [pa.array([0, 0, 1], pa.int32()), *both.records.columns[1:]]
+        made = Window(spans, pa.RecordBatch.from_arrays(columns, schema=RECORDS), (broken,))
+
+        parts = [_part(made, number) for number in range(2)]
+
+        assert [part.spans for part in parts] == [spans[:1], spans[1:]]
+        assert [part.records.column("offset").to_pylist() for part in parts] == [[10, 11], [5]]
+        assert [part.records.column("span").to_pylist() for part in parts] == [[0, 0], [0]]
+        assert [part.broken for part in parts] == [(), (broken,)]

@@ -29,7 +29,10 @@ LEVELS = {"critical": "$critical", "high": "$bad", "medium": "$warn", "low": "$c
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a grid. key: in the table. kind: text, number, percent, time. drill: kind of samples behind it."""
+    """A column of a grid. key: in the table. drill: kind of samples behind it.
+
+    kind: text, number, percent, share (of 1) or time.
+    """
 
     key: str
     title: str
@@ -82,6 +85,8 @@ def cell(value: object, kind: str) -> str:
         return f"{value:,.1f}".removesuffix(".0") if isinstance(value, float) else f"{value:,}"
     if kind == "percent" and isinstance(value, int | float):
         return f"{value:.2f} %"
+    if kind == "share" and isinstance(value, int | float):
+        return f"{100 * value:.2f} %"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     return shortened(printable(str(value)), _MAX_CELL)
@@ -134,7 +139,7 @@ def bars(
 ) -> Chart:
     """The largest values of a table (as it is sorted), a bar each. keys: columns of its name and its length."""
     top = grid.table.slice(0, MAX_BARS)
-    given, values = (top[name].to_pylist() for name in keys)
+    given, values = (top[name].to_pylist() for name in keys) if top.num_rows else ([], [])
     trace: Trace = {
         "type": "bar",
         "orientation": "h",

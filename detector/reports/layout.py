@@ -161,7 +161,7 @@ def _row(grid: Grid, row: Mapping[str, object]) -> Html:
 
 
 def _align(kind: str) -> str | None:
-    return "number" if kind in ("number", "percent") else None
+    return "number" if kind in ("number", "percent", "share") else None
 
 
 def _section(section: Section, rows: int) -> Html:

@@ -203,3 +203,26 @@ def levels(tables: Tables) -> Chart:
     about = "Events by the level that the application gave them."
     missing = "No event has a level."
     return pie("levels", "Log levels", about, rows, ("level", "events"), colours=_LEVELS, missing=missing)
+
+
+def whole(tables: Tables, name: str) -> Grid:
+    """A result table with all its columns, titled by their names."""
+    table = tables.get(name)
+    fields = [] if table is None else list(table.schema)
+    return grid(tables, name, *(Column(each.name, _title(each.name), _kind(each.name, each.type)) for each in fields))
+
+
+_SHARES = ("_rate", "availability", "coverage", "share_of_time")
+
+
+def _title(name: str) -> str:
+    words = name.replace("_", " ").replace("response time p", "response time, percentile ")
+    return words[:1].upper() + words[1:]
+
+
+def _kind(name: str, kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return "time"
+    if pa.types.is_floating(kind) and name.endswith(_SHARES):
+        return "share"
+    return "number" if pa.types.is_integer(kind) or pa.types.is_floating(kind) else "text"

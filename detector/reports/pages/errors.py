@@ -9,6 +9,7 @@ from detector.analytics.tables import Tables
 from detector.reports.charts import Chart, Column, Grid, bars
 from detector.reports.layout import Card, Page, Section
 from detector.reports.pages.common import compact, count, grid, rates, share, total
+from detector.reports.pages.operations import causes
 
 
 def page(tables: Tables) -> Page:
@@ -34,6 +35,7 @@ def page(tables: Tables) -> Page:
             Section("Over time", [rates(tables)]),
             Section("Codes", [_status(tables), _codes(tables)]),
             Section("Sources", [sources(tables), _formats(tables)]),
+            causes(tables),
             Section("All kinds", [("Kinds of errors", _kinds(tables))]),
         ],
         short="Errors",

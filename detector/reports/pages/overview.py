@@ -7,6 +7,7 @@ import pyarrow as pa
 from detector.analytics.tables import Tables
 from detector.reports.charts import Chart, Column, Grid, bars, pie
 from detector.reports.layout import Card, Page, Section
+from detector.reports.pages.commerce import applications, shop
 from detector.reports.pages.common import CLOUD, compact, count, grid, hourly, levels, share, total
 from detector.reports.pages.errors import sources
 
@@ -36,7 +37,9 @@ def page(tables: Tables) -> Page:
                     sources(tables),
                     levels(tables),
                 ],
-            )
+            ),
+            applications(tables),
+            shop(tables),
         ],
     )
 

@@ -10,6 +10,7 @@ from detector.analytics.tables import Tables
 from detector.reports.charts import Chart, Column, Grid, bars, coarser, line, times
 from detector.reports.layout import Card, Page, Section
 from detector.reports.pages.common import TIMED, compact, distribution, grid, health, total
+from detector.reports.pages.operations import resources, services
 
 
 def page(tables: Tables) -> Page:
@@ -31,6 +32,8 @@ def page(tables: Tables) -> Page:
         cards,
         [
             Section("Response times", [_percentiles(tables), distribution(tables), health(tables)]),
+            services(tables),
+            resources(tables),
             Section("Throughput", [_throughput(tables), _sources(tables)]),
         ],
     )

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from detector.analytics import alerts
-from detector.analytics.series import COLUMNS
 from detector.analytics.tables import tables
 from detector.analytics.totals import Totals, partials
+from tests.analytics import KINDS
 
 ATTACKS = (
     "<script>window.broken = 1</script>",
@@ -27,17 +27,55 @@ ATTACKS = (
 )
 """Texts of attackers; each is shown and does nothing."""
 START = datetime(2026, 11, 20, tzinfo=UTC)
-_TYPES = {
-    "@timestamp": pa.timestamp("us", "UTC"),
-    "http.response.status_code": pa.int64(),
-    "http.response.body.bytes": pa.int64(),
-    **COLUMNS,
-}
 
 
 def events(count: int = 3_000) -> list[dict[str, Any]]:
-    """Events of four days: web requests, log-ins, a cloud's calls, a firewall's; some by attackers."""
-    return [_event(number) for number in range(count)]
+    """Events of four days: web requests, log-ins, a cloud's calls, a firewall's, a shop's …; some by attackers."""
+    return [_event(number) for number in range(count)] + [_other(number) for number in range(count // 5)]
+
+
+def _other(number: int) -> dict[str, Any]:
+    """Of a shop, a repository, the metrics of a host, and a deployment that fails."""
+    moment = START + timedelta(hours=(number * 7) % 96, minutes=number % 60)
+    common: dict[str, Any] = {"@timestamp": moment, "log.file.path": "/logs/app.log", "log.offset": number}
+    if number == 5:
+        return common | {"event.format": "app", "event.action": "deployment", "service.name": "pay", "message": "v2"}
+    kind = number % 4
+    if kind == 0:
+        step = ("view", "view", "search", "add_to_cart", "view", "checkout", "purchase")[number // 4 % 7]
+        return common | {
+            "event.format": "shop",
+            "event.action": step,
+            "event.payload_bytes": 400 + number * 3,
+            "session.id": f"s{number // 40}",
+            "customer.segment": ("new", "returning", ATTACKS[2])[number // 40 % 3],
+            "order.value": 40.0 if step == "purchase" else None,
+            "search.query": (ATTACKS[3] if number % 3 else "red shoes") if step == "search" else None,
+            "search.results": number % 2 if step == "search" else None,
+        }
+    if kind == 1:
+        action = ("PushEvent", "PullRequestEvent")[number // 4 % 2]
+        return common | {
+            "event.format": "github",
+            "event.action": action,
+            "event.payload_bytes": 2_000,
+            "user.name": "ada",
+        }
+    if kind == 2:
+        return common | {
+            "event.format": "metrics",
+            "event.kind": "metric",
+            "host.name": f"web-{number // 4 % 2}",
+            "host.cpu.usage": 0.2 + 0.1 * (number % 7) / 7,
+            "host.memory.usage": 0.4 + number / 4_000,
+        }
+    return common | {
+        "event.format": "app",
+        "service.name": "pay",
+        "log.level": "error",
+        "error.type": "TimeoutError",
+        "message": f"TimeoutError: no answer from 10.0.0.{number % 9} after {number} ms {ATTACKS[0]}",
+    }
 
 
 def _event(number: int) -> dict[str, Any]:
@@ -91,7 +129,7 @@ def _event(number: int) -> dict[str, Any]:
 def lake(rows: list[dict[str, Any]]) -> pa.Table:
     """Events as the lake has them."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.table({name: pa.array([row.get(name) for row in rows], _TYPES.get(name, pa.string())) for name in names})
+    return pa.table({name: pa.array([row.get(name) for row in rows], KINDS.get(name, pa.string())) for name in names})
 
 
 def found_alerts(count: int = 200) -> pa.Table:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 TIME = pa.timestamp("us", "UTC")
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def rounded(values: pa.ChunkedArray, digits: int = 3) -> pa.ChunkedArray:
     return pc.multiply(pc.round(pc.divide(floats, step)), step).cast(pa.int64())
 
 
-def quantile(values: Sequence[int], counts: Sequence[int], share: float) -> int | None:
+def quantile(values: Sequence[Number], counts: Sequence[int], share: float) -> Number | None:
     """The least of the values, in rising order, up to which `share` of the events lie; None of none."""
     total, running = sum(counts), 0
     for value, count in zip(values, counts, strict=True):

@@ -1,4 +1,4 @@
-"""What the pages draw besides the tables of the areas: levels, response times, services, countries, ports, links."""
+"""What the pages draw besides the tables of the areas: levels, response times, countries, ports, links."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from detector.analytics.questions import Question
+from detector.analytics.questions import Question, quantile
 
 COLUMNS: Mapping[str, pa.DataType] = {
     "destination.ip": pa.string(),
@@ -27,7 +27,6 @@ COLUMNS: Mapping[str, pa.DataType] = {
 QUESTIONS: Mapping[str, Question] = {
     "levels": Question(("log.level",), where="leveled"),
     "response_times": Question(("hour", "response_ms"), where="responded"),
-    "services": Question(("service",), where="served", sums=("broken",)),
     "countries": Question(
         ("source.geo.country_iso_code", "source.geo.country_name"), where="located", sums=("failed",)
     ),
@@ -52,24 +51,19 @@ class Totals(Protocol):
 
 
 def derived(columns: Columns, known: Columns) -> dict[str, pa.ChunkedArray]:
-    """What the questions look at. known: what was derived before (web, failed, server_error …)."""
-    web, failed = known["web"], known["failed"]
+    """What the questions look at. known: what was derived before (web)."""
     took = pc.coalesce(
         columns["event.duration_ms"], columns["haproxy.total_time"], pc.multiply(columns["event.duration"], 1_000.0)
     )
     target = pc.coalesce(
         columns["destination.ip"], columns["host.name"], columns["service.name"], columns["url.domain"]
     )
-    service = pc.coalesce(columns["service.name"], columns["url.domain"], columns["event.format"])
     country = pc.coalesce(columns["source.geo.country_iso_code"], columns["source.geo.country_name"])
     addressed = pc.is_valid(columns["source.ip"])
     return {
         "leveled": pc.is_valid(columns["log.level"]),
-        "responded": pc.fill_null(pc.and_(web, pc.greater_equal(took, 0.0)), fill_value=False),
+        "responded": pc.fill_null(pc.and_(known["web"], pc.greater_equal(took, 0.0)), fill_value=False),
         "response_ms": _binned(took),
-        "service": service,
-        "served": pc.or_(web, pc.is_valid(columns["service.name"])),
-        "broken": pc.if_else(web, known["server_error"], failed),
         "located": pc.is_valid(country),
         "ported": pc.and_(addressed, pc.is_valid(columns["destination.port"])),
         "target": target,
@@ -85,7 +79,6 @@ def tables(totals: Totals, alerts: pa.Table, threat_sources: pa.Table) -> dict[s
             ["response_ms", "requests"]
         ),
         "response_times_hourly": _percentiles(totals.of("response_times")),
-        "service_availability": _availability(totals.of("services")),
         "sources_by_country": _named(
             totals.of("countries"),
             country_code="source.geo.country_iso_code",
@@ -101,15 +94,6 @@ def tables(totals: Totals, alerts: pa.Table, threat_sources: pa.Table) -> dict[s
         "threat_samples": _latest(alerts),
         "source_reputation": _reputation(totals.of("addresses"), threat_sources),
     }
-
-
-def quantile(values: pa.Array, counts: pa.Array, share: float) -> float | None:
-    """The value that `share` of the counted do not exceed; values ascending."""
-    running = pc.cumulative_sum(counts)
-    if not len(running):
-        return None
-    place = pc.index(pc.greater_equal(running, share * running[-1].as_py()), value=True).as_py()
-    return float(values[place].as_py())
 
 
 def _binned(took: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -128,26 +112,12 @@ def _percentiles(times: pa.Table) -> pa.Table:
     rows = []
     for hour in sorted(pc.unique(times["hour"]).to_pylist()):
         part = times.filter(pc.equal(times["hour"], pa.scalar(hour, times["hour"].type))).sort_by("response_ms")
-        values, counts = part["response_ms"].combine_chunks(), part["count"].combine_chunks()
+        values, counts = part["response_ms"].to_pylist(), part["count"].to_pylist()
         shares = {f"p{share}": quantile(values, counts, share / 100) for share in (50, 95, 99)}
-        rows.append({"hour": hour, "requests": pc.sum(counts).as_py()} | shares)
+        rows.append({"hour": hour, "requests": sum(counts)} | shares)
     numbers = [pa.field(name, pa.float64()) for name in ("p50", "p95", "p99")]
     schema = pa.schema([("hour", pa.timestamp("us", "UTC")), ("requests", pa.int64()), *numbers])
     return pa.Table.from_pylist(rows, schema)
-
-
-def _availability(services: pa.Table) -> pa.Table:
-    share = pc.divide(services["broken"].cast(pa.float64()), services["count"].cast(pa.float64()))
-    known = services.append_column("error_rate", share)
-    known = known.append_column("availability", pc.multiply(pc.subtract(1.0, share), 100.0))
-    return _named(
-        known,
-        service_name="service",
-        events="count",
-        errors="broken",
-        error_rate="error_rate",
-        availability="availability",
-    )
 
 
 def _scans(ports: pa.Table) -> pa.Table:

@@ -87,6 +87,8 @@ def cell(value: object, kind: str) -> str:
         return f"{value:.2f} %"
     if kind == "share" and isinstance(value, int | float):
         return f"{100 * value:.2f} %"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     return shortened(printable(str(value)), _MAX_CELL)

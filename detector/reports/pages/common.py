@@ -153,16 +153,9 @@ def distribution(tables: Tables) -> Chart:
 
 def health(tables: Tables) -> Chart:
     """Availability of each service: green above 99, orange above 95, else red."""
-    rows = grid(
-        tables,
-        "service_availability",
-        Column("service_name", "Service"),
-        Column("availability", "Availability", "percent"),
-        Column("events", "Events", "number"),
-        Column("errors", "Failed", "number"),
-    )
+    rows = whole(tables, "service_health")
     top = rows.table.slice(0, 20)
-    values = [round(each, 3) for each in top["availability"].to_pylist()]
+    values = [round(100 * each, 3) for each in top["availability"].to_pylist()]
     names = distinct([label(each) for each in top["service_name"].to_pylist()])
     trace = {
         "type": "bar",
@@ -212,7 +205,17 @@ def whole(tables: Tables, name: str) -> Grid:
     return grid(tables, name, *(Column(each.name, _title(each.name), _kind(each.name, each.type)) for each in fields))
 
 
-_SHARES = ("_rate", "availability", "coverage", "share_of_time")
+_SHARES = frozenset(
+    (
+        "availability",
+        "cart_abandonment_rate",
+        "conversion_rate",
+        "coverage",
+        "error_rate",
+        "parse_rate",
+        "share_of_time",
+    )
+)
 
 
 def _title(name: str) -> str:
@@ -223,6 +226,6 @@ def _title(name: str) -> str:
 def _kind(name: str, kind: pa.DataType) -> str:
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return "time"
-    if pa.types.is_floating(kind) and name.endswith(_SHARES):
+    if pa.types.is_floating(kind) and name in _SHARES:
         return "share"
     return "number" if pa.types.is_integer(kind) or pa.types.is_floating(kind) else "text"

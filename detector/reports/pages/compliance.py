@@ -110,7 +110,7 @@ def _heat(known: pa.Table) -> dict[str, object]:
         "x": times(moments),
         "y": [label(system) for system in systems],
         "z": [[events.get((system, moment)) for moment in moments.to_pylist()] for system in systems],
-        "colorscale": [[0, "$c3"], [1, "$good"]],
+        "colorscale": [[0, "$c7"], [1, "$c1"]],
         "showscale": False,
         "ygap": 3,
         "hovertemplate": "%{y}, %{x}: %{z:,} events<extra></extra>",

@@ -15,14 +15,14 @@ from detector.reports.pages.common import GEO, compact, count, distribution, hea
 
 
 def page(tables: Tables) -> Page:
-    """The page, from `traffic_hourly`, `response_times`, `service_availability`, `sources_by_country`, levels."""
+    """The page, from `traffic_hourly`, `response_times`, `service_health`, `sources_by_country`, levels."""
     events, errors = total(tables, "traffic_hourly", "requests"), total(tables, "traffic_hourly", "errors")
-    low = [row["availability"] for row in tables["service_availability"].to_pylist() if row["availability"] <= 99]
+    low = [each for each in tables["service_health"]["availability"].to_pylist() if each <= 0.99]
     cards = [
         Card("Events", compact(events)),
         Card("Success rate", share(events - errors, events)),
         Card("Alerts", compact(total(tables, "threats_by_rule", "alerts"))),
-        Card("Services", f"{count(tables, 'service_availability'):,}"),
+        Card("Services", f"{count(tables, 'service_health'):,}"),
         Card("Below 99 %", f"{len(low):,}", "bad" if low else "good"),
     ]
     return Page(

@@ -65,7 +65,9 @@ def _bottlenecks(tables: Tables) -> Chart:
     shown = Grid("bottlenecks", rows.columns, known)
     about = "Routes by their share of the time that all requests took, in percent."
     missing = "No event tells how long it took."
-    return bars("bottlenecks", "Bottlenecks", about, shown, ("name", "percent"), colour="$c2", missing=missing)
+    return bars(
+        "bottlenecks", "Bottlenecks", about, shown, ("name", "percent"), colour="$c2", missing=missing, wide=True
+    )
 
 
 def _burn(tables: Tables) -> Chart:
@@ -80,7 +82,7 @@ def _burn(tables: Tables) -> Chart:
     about = "How fast the services that burn most use up their error budget: at 1, it lasts exactly for the period."
     traces = _lines(rows.table, ("slo", "service_name"), "burn_rate")
     layout = _timed("burn rate")
-    return Chart("burn", "Burn rate", about, traces, rows, layout, missing="No service has events that could fail.")
+    return Chart("burn", "Burn rate", about, traces, rows, layout, wide=True, missing="No service has events.")
 
 
 def _utilization(tables: Tables) -> Chart:

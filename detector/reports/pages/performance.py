@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from detector.analytics.series import quantile
+from detector.analytics.questions import quantile
 from detector.analytics.tables import Tables
 from detector.reports.charts import Chart, Column, Grid, bars, coarser, line, times
 from detector.reports.layout import Card, Page, Section
@@ -14,9 +14,9 @@ from detector.reports.pages.operations import resources, services
 
 
 def page(tables: Tables) -> Page:
-    """The page, from `response_times*`, `traffic_hourly`, `service_availability` and `log_quality`."""
+    """The page, from `response_times*`, `traffic_hourly`, `service_health` and `log_quality`."""
     bins = tables["response_times"]
-    values, counts = bins["response_ms"].combine_chunks(), bins["requests"].combine_chunks()
+    values, counts = bins["response_ms"].to_pylist(), bins["requests"].to_pylist()
     hours = tables["traffic_hourly"]
     peak = pc.max(hours["requests"]).as_py() or 0
     mean = total(tables, "traffic_hourly", "requests") / max(1, hours.num_rows)

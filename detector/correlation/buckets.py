@@ -181,3 +181,22 @@ class Buckets(Generic[S]):
 def hits(found: Iterable[Hit | None]) -> list[Hit] | None:
     """Those that are; None for none, which is the rule."""
     return [each for each in found if each is not None] or None
+
+
+Spans = dict[str, list[int]]
+"""Of each value the first and the last time in a bucket: windows that end in it need the first, later ones the last."""
+
+
+def widen(spans: Spans, name: str, time_us: int) -> bool | None:
+    """Take a time of a value in. Gives whether it is the first one; None if it changes nothing."""
+    span = spans.get(name)
+    if span is None:
+        spans[name] = [time_us, time_us]
+        return True
+    if time_us > span[1]:
+        span[1] = time_us
+        return False
+    if time_us < span[0]:
+        span[0] = time_us
+        return True
+    return None

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
 from typing import Any
 
-from detector.correlation.buckets import Buckets, Hit, Place, hits
+from detector.correlation.buckets import Buckets, Hit, Place, Spans, hits, widen
 
 
 class EventCount(Buckets[list[int]]):
@@ -71,10 +71,6 @@ class EventCount(Buckets[list[int]]):
         return None
 
 
-Spans = dict[str, list[int]]
-"""Of each value the first and the last time in a bucket: windows that end in it need the first, later ones the last."""
-
-
 @dataclass(slots=True)
 class _Sweep:
     """How far the judgement of a bucket has come, while events arrive in order.
@@ -114,14 +110,8 @@ class ValueCount(Buckets[Spans]):
         spans = states.get(group)
         if spans is None:
             states[group] = spans = {}
-        span = spans.get(value)
-        if span is None:
-            spans[value] = [time_us, time_us]
-        elif time_us > span[1]:
-            span[1] = time_us
-        elif time_us < span[0]:
-            span[0] = time_us
-        else:
+        first = widen(spans, value, time_us)
+        if first is None:
             return None
         found = None
         if group in self.fired[bucket]:
@@ -129,7 +119,7 @@ class ValueCount(Buckets[Spans]):
                 states[group] = self._trimmed(spans)
             if self.feeds:
                 self.resettle(bucket, group)
-        elif span is None or span[0] == time_us:
+        elif first:
             found = self._judge(bucket, group, value, time_us, place)
         if self.feeds:
             self.resettle(bucket + 1, group)

@@ -167,27 +167,24 @@ class Fold:
     def _take(self, message: Columns, first: int, fired: list[Fired]) -> None:
         counts = self.tally.counts
         runnings = [self._running.get(name) for name in message.definitions]
-        source = message.source
+        adds = [None if running is None else running.state.add for running in runnings]
+        source, watermark_us = message.source, self.watermark_us
         applied = 0
         for number, rule, group, time_us, offset, ordinal, value, timestamp_ms in zip(*message.columns, strict=True):
             if offset < first:
                 counts["repeated"] += 1
                 continue
-            running = runnings[number]
-            if running is None:
-                name, place = message.definitions[number], (source, offset, ordinal)
-                known = name.startswith("~") and self.stage.add(name, rule, group, time_us, place, value, timestamp_ms)
-                if not known:
-                    counts["unknown"] += 1
+            add = adds[number]
+            if add is None:
+                counts["unknown"] += 1
                 continue
-            state = running.state
-            if time_us < self.watermark_us and not state.holds(group, time_us):
+            if time_us < watermark_us and not runnings[number].state.holds(group, time_us):
                 counts["late"] += 1
                 continue
             applied += 1
-            hits = state.add(group, time_us, rule, value, (source, offset, ordinal))
+            hits = add(group, time_us, rule, value, (source, offset, ordinal))
             if hits:
-                fired += [Fired(running.correlation, hit, timestamp_ms) for hit in hits]
+                fired += [Fired(runnings[number].correlation, hit, timestamp_ms) for hit in hits]
         counts["applied"] += applied
         counts.update(self.stage.counts())
         self._bound()

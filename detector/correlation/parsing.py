@@ -9,15 +9,13 @@ from typing import Any
 
 from detector.correlation.anomalies.options import BaselineOptions, Measure, OptionError, Options, parse_options
 from detector.correlation.anomalies.travel import FIELDS
-from detector.correlation.rule import OPERATORS, Kind, Threshold
+from detector.correlation.rule import MAX_RULES, OPERATORS, Kind, Threshold
 from detector.correlation.slo import Objective
 from detector.sigma.checks import MAX_DOTS, Refusal
 from detector.sigma.nearest import nearest
 from detector.sigma.parsing import parse_rule
 from detector.sigma.rule import Rule
 
-MAX_RULES = 32
-"""Rules that a correlation may refer to."""
 MAX_FIELDS = 8
 """Fields to group by, and fields whose values are counted together."""
 MAX_TIMESPAN_US = 31 * 86_400_000_000

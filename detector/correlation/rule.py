@@ -58,6 +58,9 @@ _ANOMALIES = frozenset(
     )
 )
 
+MAX_RULES = 32
+"""Rules that a correlation may refer to."""
+
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "gt": operator.gt,
     "gte": operator.ge,

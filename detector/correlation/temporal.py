@@ -6,18 +6,22 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from typing import Any
 
-from detector.correlation.buckets import Buckets, Hit, Place, hits
-from detector.correlation.rule import Way
+from detector.correlation.buckets import Buckets, Hit, Place, Spans, hits, widen
+from detector.correlation.rule import MAX_RULES, Way
 
 NEVER = -(1 << 62)
+_NAMES = tuple(map(str, range(MAX_RULES)))
+"""Of places of rules: JSON's keys are texts."""
+_NOTHING: dict[str, Any] = {}
 
 
-class Temporal(Buckets[dict[str, list[int]]]):
+class Temporal(Buckets[Spans]):
     """Of each rule (its place as a text) the first and last time in a bucket."""
 
     def __init__(self, timespan_us: int, ways: Sequence[Way], *, feeds: bool = False) -> None:
         super().__init__(timespan_us, feeds=feeds)
-        self._ways = [frozenset(map(str, way.required)) for way in ways]
+        self._ways = [frozenset(_NAMES[place] for place in way.required) for way in ways]
+        self._least = min(map(len, self._ways))
 
     def add(self, group: str, time_us: int, rule: int, value: Any, place: Place) -> list[Hit] | None:  # noqa: ARG002
         """See `Buckets`."""
@@ -28,18 +32,11 @@ class Temporal(Buckets[dict[str, list[int]]]):
         spans = states.get(group)
         if spans is None:
             states[group] = spans = {}
-        name = str(rule)
-        span = spans.get(name)
-        if span is None:
-            spans[name] = [time_us, time_us]
-        elif time_us > span[1]:
-            span[1] = time_us
-        elif time_us < span[0]:
-            span[0] = time_us
-        else:
+        first = widen(spans, _NAMES[rule], time_us)
+        if first is None:
             return None
         found = None
-        if (span is None or span[0] == time_us) and group not in self.fired[bucket]:
+        if first and group not in self.fired[bucket]:
             found = self._judge(bucket, group, place)
         if self.feeds:
             self.resettle(bucket, group)
@@ -48,18 +45,22 @@ class Temporal(Buckets[dict[str, list[int]]]):
             return [found] if found else None
         return hits((found, self._judge(bucket + 1, group, place)))
 
-    def progress(self, state: dict[str, list[int]]) -> float:
+    def progress(self, state: Spans) -> float:
         """See `Buckets`."""
         return max(len(way & state.keys()) / len(way) for way in self._ways)
 
     def _judge(self, bucket: int, group: str, place: Place) -> Hit | None:
+        spans = self.held[bucket][group]
+        before = self.held.get(bucket - 1, _NOTHING).get(group, _NOTHING)
+        if len(spans) + len(before) < self._least:  # so it is with nearly all
+            return None
         crossing = self.crossing(bucket, group, 0)
         return self.fire(bucket, group, *crossing, place) if crossing else None
 
     def crossing(self, bucket: int, group: str, since_us: int) -> tuple[int, float] | None:  # noqa: ARG002
         """See `Buckets`; all windows are looked at."""
         spans = self.held[bucket][group]
-        before = self.held.get(bucket - 1, {}).get(group, {})
+        before = self.held.get(bucket - 1, _NOTHING).get(group, _NOTHING)
         possible = spans.keys() | before.keys()
         ways = [way for way in self._ways if way <= possible]
         if not ways:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,10 +20,11 @@ from detector.config import Limits
 from detector.correlation.alerts import encode_fired
 from detector.correlation.fold import Fold
 from detector.correlation.inputs import Entry, group_of
-from detector.correlation.rule import Correlation
+from detector.correlation.rule import Correlation, Kind
 from detector.correlation.signals import Signal, decode, encode
 from detector.sigma.loading import compile_rules
 from detector.sigma.source import RuleSource
+from tests.bench.correlation_latency import SECONDS, SHORT_SECONDS, crossing_to_alert
 
 GROUPS = 100_000
 WINDOW = 2_000
@@ -44,8 +46,22 @@ _KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+_ANOMALIES: dict[str, dict[str, Any]] = {
+    "new_value": {"timespan": "1m", "condition": {"field": "v"}},
+    "rare_value": {"condition": {"field": "v", "minimum": 20}},
+    "baseline": {"timespan": "10s", "condition": {"minimum": 10}},
+    "outlier": {"timespan": "10s", "condition": {"field": "v", "minimum": 20, "times": 2}},
+    "impossible_travel": {"condition": {"field": ["v", "w"]}},
+    "absence": {"timespan": "30s"},
+    "slo": {"timespan": "30d", "rules": ["a", "b"]},
+}
+_PLACES = ("48.86\0002.35", "48.7\0002.1", "52.52\00013.4", "-33.87\000151.21")
+
+
 def run(*, short: bool) -> dict[str, Any]:
-    """Figures: events a second by type, of which so many fired; memory of a million groups; replay."""
+    """Figures: events a second by type, of which so many fired, and of those that all types of anomalies look at; from
+    the record that fulfils a correlation to its alert, in the running service; memory of a million groups; replay.
+    """
     events = 40_000 if short else 500_000
     figures: dict[str, Any] = {}
     for name, section in _KINDS.items():
@@ -53,13 +69,16 @@ def run(*, short: bool) -> dict[str, Any]:
         messages = list(_messages(rule, events))
         rate, fired = _rate(rule, messages)
         figures[name] = {"events_per_second": rate, "fired": fired}
+    figures |= _anomalies(20_000 if short else 200_000)
+    figures |= crossing_to_alert(SHORT_SECONDS if short else SECONDS)
     figures |= _million(20_000 if short else 1_000_000)
     return figures
 
 
-def _rule(section: dict[str, Any]) -> Correlation:
+def _rule(section: dict[str, Any], number: int = 0) -> Correlation:
     document = {
         "title": "x",
+        "id": f"{number:08d}-0000-4000-8000-000000000000",
         "correlation": {"rules": ["a", "b", "c"], "group-by": ["g"], "timespan": "5m", **section},
     }
     texts = [*(_BASE.format(name).encode() for name in "abc"), orjson.dumps(document)]
@@ -101,6 +120,38 @@ def _rate(rule: Correlation, messages: list[bytes]) -> tuple[int, int]:
             fired += 1
     seconds = time.process_time() - started
     return round(fold.tally.counts["applied"] / seconds), fired
+
+
+def _anomalies(events: int) -> dict[str, Any]:
+    """Events of 1,000 groups, each of which all types of anomalies look at, with the lateness of the defaults."""
+    rules = [_rule({"type": name, **section}, number) for number, (name, section) in enumerate(_ANOMALIES.items())]
+    random = np.random.default_rng(1)
+    groups = [group_of([f"192.0.2.{drawn}"]) for drawn in random.integers(0, 1_000, events)]
+    sizes = random.lognormal(6, 1, events)
+    texts = random.zipf(1.5, events) % 500
+    messages = []
+    for start in range(0, events, WINDOW // len(rules)):
+        entries = [
+            Entry(rule.definition, 0, groups[at], at * STEP_US, at, 0, _value(rule, at, sizes, texts), 0)
+            for at in range(start, min(events, start + WINDOW // len(rules)))
+            for rule in rules
+        ]
+        end = start + len(entries) // len(rules)
+        messages.append(encode(Signal(SOURCE, start, end, end * STEP_US - round(Settings().lateness_s * 1e6), entries)))
+    messages.append(encode(Signal(SOURCE, events, events, events * STEP_US, [])))
+    fold = Fold(rules, [SOURCE], Settings())
+    started = time.process_time()
+    found = Counter(str(each.correlation.kind) for message in messages for each in fold.apply(decode(message)))
+    seconds = time.process_time() - started
+    return {"anomaly_events_per_second": round(events / seconds), "anomalies_found": dict(found)}
+
+
+def _value(rule: Correlation, at: int, sizes: Any, texts: Any) -> str | float | None:
+    if rule.kind is Kind.IMPOSSIBLE_TRAVEL:
+        return _PLACES[texts[at] % len(_PLACES) if texts[at] > 100 else 0]  # most people are where they were
+    if rule.numeric:
+        return float(sizes[at])
+    return f"value {texts[at]}" if rule.values[0] else None
 
 
 def _rss_mb() -> float:

@@ -24,6 +24,7 @@ class Seen:
     partition, offset: of the record that it is about, by its own statement.
     detected: when an alert's record was evaluated, by its own statement; Unix time, seconds.
     reason: of a dead letter.
+    recorded: the timestamp of an alert's record, by its own statement, likewise.
     """
 
     arrived: float
@@ -35,6 +36,7 @@ class Seen:
     offset: int
     detected: float = 0.0
     reason: str = ""
+    recorded: float = 0.0
 
 
 class Watcher:
@@ -144,9 +146,10 @@ def read_alert(message: Any) -> Seen:
         identity, rule = str(alert["id"]), str(alert["rule"]["id"])
         partition, offset = int(alert["source"]["partition"]), int(alert["source"]["offset"])
         detected = datetime.fromisoformat(alert["detected_at"]).timestamp()
+        recorded = float(alert["source"]["record_timestamp"]) / 1_000
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return Seen(time.time(), False, None, "", "", -1, -1)
-    return Seen(time.time(), False, find_token(value), identity, rule, partition, offset, detected)
+    return Seen(time.time(), False, find_token(value), identity, rule, partition, offset, detected, recorded=recorded)
 
 
 def read_dead_letter(message: Any) -> Seen:

@@ -15,6 +15,8 @@ COARSE_US = 30 * MINUTE_US
 """Windows of more than six hours are made of half hours."""
 FINE_US = 6 * HOUR_US
 
+_NOTHING: tuple[int, int, Place] = (0, 0, ("", 0, 0))
+
 Bucket = list[int]
 """When it begins, all events, bad ones."""
 
@@ -42,9 +44,8 @@ class Slo(InOrder[Service]):
         self.passed(events[0][0], found)
         self._minute = events[0][0] // MINUTE_US
         counts, now = self._objective.counts, self._now
-        nothing: tuple[int, int, Place] = (0, 0, ("", 0, 0))
         for _, place, rule, group, value in events:
-            total, bad, _ = now.get(group, nothing)
+            total, bad, _ = now.get(group, _NOTHING)
             more, more_bad = counts(rule, value)
             now[group] = (total + more, bad + more_bad, place)
 

@@ -55,17 +55,16 @@ class InOrder(Generic[S]):
         """A group that was dumped."""
         raise NotImplementedError
 
-    def add(self, group: str, time_us: int, rule: int, value: Any, place: Place) -> list[Hit] | None:
+    def add(self, group: str, time_us: int, rule: int, value: Any, place: Place) -> None:
         """Let an event wait. It never fires because of it."""
         if self._number >= MAX_WAITING:
             self.dropped += 1
-            return None
-        waiting = self._waiting.get(time_us // SLOT_US)
-        if waiting is None:
-            waiting = self._waiting[time_us // SLOT_US] = []
-        waiting.append((time_us, place, rule, group, value))
+            return
         self._number += 1
-        return None
+        try:
+            self._waiting[time_us // SLOT_US].append((time_us, place, rule, group, value))
+        except KeyError:
+            self._waiting[time_us // SLOT_US] = [(time_us, place, rule, group, value)]
 
     def holds(self, group: str, time_us: int) -> bool:  # noqa: ARG002 -- other states ask for the group
         """Whether an event of that time can still be taken in its order."""

@@ -53,8 +53,8 @@ def make_signals(config: Config, topics: Topics) -> Signals | None:
 
 
 def _longest_us(rules: RuleSet) -> int:
-    """The longest timespan that state is kept for."""
-    spans = [each.timespan_us for each in rules.correlations] + [
+    """The longest timespan whose state can be made from signals."""
+    spans = [each.replayed_us for each in rules.correlations] + [
         each.timespan_us for each in rules.policies.suppressions
     ]
     return max(spans, default=0)

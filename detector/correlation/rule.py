@@ -149,6 +149,11 @@ class Correlation:
         return self.kind.of_numbers or (self.options is not None and self.options.numeric)
 
     @property
+    def replayed_us(self) -> int:
+        """How far back signals are needed to make its state anew; what an anomaly learned is in snapshots alone."""
+        return 0 if self.kind.anomaly else self.timespan_us
+
+    @property
     def monotone(self) -> bool:
         """Whether further events of a window can never make it false: it then fires with the event that makes it true.
 

@@ -74,6 +74,10 @@ class TestMeaning:
 
         assert (found.values, found.numeric) == ((values,), numeric)
 
+    def test_signals_need_not_last(self) -> None:
+        """What is learned over weeks is in snapshots: it asks for no retention of signals."""
+        assert correlation(NEW).replayed_us == 0
+
     def test_definition(self) -> None:
         """An option that changes begins anew."""
         other = correlation(NEW | {"condition": {"field": "v", "minimum": 11}})

@@ -75,20 +75,19 @@ def special(_context: Any, array: Any, at: Any) -> Any:  # noqa: ARG001 -- the a
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def pair(_context: Any, array: Any, at: Any, first: Any, second: Any) -> Any:  # noqa: ARG001 -- likewise
-    """`pair(array, at, first, second)`: bits of the places of a block where two bytes are, one behind the other."""
+def pair(_context: Any, array: Any, at: Any, first: Any, second: Any, apart: Any) -> Any:  # noqa: ARG001 -- likewise
+    """`pair(array, at, first, second, apart)`: bits of the places of a block where two bytes are, so far apart."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, at, *wanted = arguments
+        array, at, first, second, apart = arguments
         found = None
-        for offset, byte in enumerate(wanted):
-            place = builder.add(at, ir.Constant(at.type, offset))
+        for place, byte in ((at, first), (builder.add(at, apart), second)):
             block = _load(builder, _pointer(context, builder, signature.args[0], (array, place), _VECTOR))
             same = builder.icmp_unsigned("==", block, _everywhere(builder, byte))
             found = same if found is None else builder.and_(found, same)
         return builder.zext(builder.bitcast(found, _MASK), _WORD)
 
-    return types.uint64(array, types.intp, types.uint8, types.uint8), generate
+    return types.uint64(array, types.intp, types.uint8, types.uint8, types.intp), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

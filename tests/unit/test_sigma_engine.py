@@ -330,10 +330,11 @@ class TestProgram:
 
     def test_warm(self) -> None:
         """After it, running rules compiles no kernel any more."""
-        from detector.sigma.engine import kernels
+        from detector.sigma.engine import kernels, scan_kernels
 
         warm()
-        compiled = [kernel for kernel in vars(kernels).values() if hasattr(kernel, "signatures")]
+        named = [*vars(kernels).values(), *vars(scan_kernels).values()]
+        compiled = [kernel for kernel in named if hasattr(kernel, "signatures")]
         before = {kernel: len(kernel.signatures) for kernel in compiled}
 
         engine_answers(
@@ -341,7 +342,7 @@ class TestProgram:
         )
 
         assert {kernel: len(kernel.signatures) for kernel in compiled} == before
-        assert all(before[kernel] for kernel in (kernels.scan, kernels.candidates, kernels.run))
+        assert all(before[kernel] for kernel in (scan_kernels.scan, kernels.candidates, kernels.run))
 
 
 class TestEngine:

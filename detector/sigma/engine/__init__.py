@@ -158,7 +158,7 @@ class Bound:
         numbers = np.array(self.rules, np.int64)
         for start in range(0, len(records), ROWS):
             its_records, its_views = records[start : start + ROWS], views[start : start + ROWS]
-            columns = gather_slots(slots, reading, its_records, its_views, self.program.columns)
+            columns = gather_slots(slots, reading, its_records, its_views, self.program.columns, self.program.joined)
 
             @cache
             def view(row: int, records: Ints = its_records, views: Ints = its_views) -> EventView:

@@ -12,214 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from detector.parsing.direct.text_kernels import same_bytes
 from detector.parsing.jit import Bytes, Ints, Longs, compiled, inlined
-from detector.parsing.simd import BLOCK, lowest, pair, word
+from detector.parsing.simd import BLOCK, lowest, pair
 
 EQUALS, STARTS, ENDS, CONTAINS, LENGTH, SAME, SAME_START, SAME_END, VALUE, PRESENT, NULL, LEAF, RUN = range(13)
 """`lowering.Kind` as numba takes it."""
 
 IS_PRESENT, IS_NULL, HAS_VALUE = 1, 2, 4
 """Bits of a field's presence."""
-
-WHOLE = 5
-"""The place of whole values among the sizes of grams, 1 to 4."""
-BITS = 16
-"""Bits of a gram's hash: a bitmap of one size and column has 8 KiB."""
-ASKED = 256
-"""Grams of a value that are looked up at once."""
-_MIX, _MIX64 = 2654435761, 0x9E3779B97F4A7C15
-_FNV_BASIS, _FNV_PRIME = 2166136261, 16777619
-
-
-@compiled
-def gram_hash(gram: int) -> Any:
-    """Of up to four bytes, the first one lowest."""
-    return np.int64(np.uint32(np.uint32(gram) * np.uint32(_MIX)) >> np.uint32(32 - BITS))
-
-
-@compiled
-def whole_hash(data: Bytes, start: int, end: int) -> Any:
-    """Of a whole value (FNV-1a)."""
-    found = np.uint32(_FNV_BASIS)
-    for place in range(start, end):
-        found = np.uint32((found ^ np.uint32(data[place])) * np.uint32(_FNV_PRIME))
-    return np.int64(found ^ (found >> np.uint32(BITS))) & ((1 << BITS) - 1)
-
-
-@compiled
-def slot(key: int, keys: Longs) -> Any:
-    """Where in an open hash table, whose length is a power of two and which is never full, a key is or belongs."""
-    mask = keys.shape[0] - 1
-    place = np.int64((np.uint64(key) * np.uint64(_MIX64)) >> np.uint64(32)) & mask
-    while keys[place] != key and keys[place] != -1:
-        place = (place + 1) & mask
-    return place
-
-
-@compiled
-def table_key(column: int, size: int, hashed: int) -> Any:
-    """The key of a gram's hash, or a whole value's, in a column."""
-    return (np.int64(column * 8 + size) << BITS) | np.int64(hashed)
-
-
-@inlined
-def _same(data: Bytes, at: int, needles: Bytes, start: int, end: int) -> Any:
-    for place in range(start, end):  # noqa: SIM110 -- numba knows no all()
-        if data[at + place - start] != needles[place]:
-            return False
-    return True
-
-
-@compiled
-def scan(  # noqa: PLR0917
-    data: Bytes,
-    begin: Longs,
-    end: Longs,
-    first: Longs,
-    begin_at: int,
-    longest: Ints,
-    sizes: Bytes,
-    bitmaps: Bytes,
-    few: Longs,
-    keys: Longs,
-    buckets: Ints,
-    entries: Ints,
-    kinds: Bytes,
-    needle_start: Ints,
-    needles: Bytes,
-    seen: Longs,
-    hits: Ints,
-    hit_end: Longs,
-    asked: Longs,
-    places: Longs,
-) -> Any:
-    """Find the witnesses of each distinct value.
-
-    Arrays:
-        begin_at: number of the first value to scan; `hit_end[begin_at]` says how many hits the ones before it have.
-        longest: (columns,) of the texts that a whole value is compared with; -1 where there is none.
-        sizes: (columns,) a bit for each size of gram that the column has: 2, 4, 8, 16 for 1 to 4 bytes.
-        bitmaps: (columns, 4, 8192) a bit for each hash of a gram.
-        few: (columns, 4) the grams of a column that has no more than so many, all of 4 bytes; -1 where there is none.
-        keys, buckets, entries: table from `table_key` to rows of (atom, place of the gram in its text).
-        seen: (atoms,) scratch, -1 before the first call.
-        hits, hit_end: out; the witnesses of value v are in `hits` from `hit_end[v]` to `hit_end[v + 1]`.
-        asked, places: scratch of ASKED numbers.
-
-    Returns:
-        The number of the value at which `hits` became too small, or that of all values.
-    """
-    witnesses = seen.shape[0]
-    for column in range(first.shape[0] - 1):
-        column_sizes = np.int64(sizes[column])
-        for value in range(max(first[column], begin_at), first[column + 1]):
-            count = hit_end[value]
-            if count + witnesses > hits.shape[0]:
-                return value
-            start, stop = begin[value], end[value]
-            number = 0
-            if stop - start <= longest[column]:
-                asked[0], places[0] = table_key(column, WHOLE, whole_hash(data, start, stop)), start
-                number = 1
-            place = start if column_sizes else stop
-            while True:
-                # The grams that may be those of a witness; then what is behind them, in one place of the code.
-                if few[column, 0] >= 0:
-                    place, number = _few_grams(data, place, stop, column, few, asked, places, number)
-                else:
-                    place, number = _grams(
-                        data, place, stop, column, column_sizes, bitmaps[column], asked, places, number
-                    )
-                for ask in range(number):
-                    where = slot(asked[ask], keys)
-                    if keys[where] != asked[ask]:
-                        continue
-                    for entry in range(buckets[where, 0], buckets[where, 1]):
-                        atom = entries[entry, 0]
-                        at = places[ask] - entries[entry, 1]
-                        from_needle, to_needle = needle_start[atom], needle_start[atom + 1]
-                        behind = at + to_needle - from_needle
-                        kind = kinds[atom]
-                        fits = at >= start and behind <= stop and seen[atom] != value
-                        fits = fits and (at == start or kind not in (EQUALS, STARTS))
-                        fits = fits and (behind == stop or kind not in (EQUALS, ENDS))
-                        if fits and _same(data, at, needles, from_needle, to_needle):
-                            seen[atom] = value
-                            hits[count] = atom
-                            count += 1
-                if place >= stop:
-                    break
-                number = 0
-            hit_end[value + 1] = count
-    return first[first.shape[0] - 1]
-
-
-@inlined
-def _bit(bitmaps: Bytes, row: int, gram: int) -> Any:
-    """Whether a bitmap has a gram: the bit of its size, or none."""
-    hashed = np.uint32(np.uint32(gram) * np.uint32(_MIX)) >> np.uint32(32 - BITS)
-    byte = bitmaps[row, np.uint64(hashed >> np.uint32(3))]
-    return np.int64((np.uint32(byte) >> (hashed & np.uint32(7))) & np.uint32(1)) << (row + 1)
-
-
-@inlined
-def _few_grams(  # noqa: PLR0917
-    data: Bytes, place: int, end: int, column: int, few: Longs, asked: Longs, places: Longs, number: int
-) -> tuple[int, int]:
-    """The same as `_grams` for a column that has few: block by block."""
-    while place + 4 <= end and number + 4 * BLOCK <= asked.shape[0]:
-        for index in range(few.shape[1]):
-            gram = few[column, index]
-            if gram < 0:
-                break
-            bits = pair(data, place, np.uint8(gram & 0xFF), np.uint8((gram >> 8) & 0xFF))
-            while bits != 0:
-                at = place + lowest(bits)
-                bits &= bits - np.uint64(1)
-                if at + 4 <= end and np.uint32(word(data, at)) == np.uint32(gram):
-                    asked[number], places[number] = table_key(column, 4, gram_hash(gram)), at
-                    number += 1
-        place += BLOCK
-    return (end if place + 4 > end else place), number
-
-
-@inlined
-def _grams(  # noqa: PLR0917
-    data: Bytes,
-    place: int,
-    end: int,
-    column: int,
-    sizes: int,
-    bitmaps: Bytes,
-    asked: Longs,
-    places: Longs,
-    number: int,
-) -> tuple[int, int]:
-    """Add the table's keys of the grams of a value from a place on, that a bitmap has, and their places.
-
-    Returns:
-        The place at which there was no more room, or the value's end; and how many there are.
-    """
-    room = asked.shape[0] - 4
-    while place < end and number <= room:
-        four = np.uint32(word(data, place))
-        left = end - place
-        found = _bit(bitmaps, 3, four) if left >= 4 else 0
-        if sizes != 16:
-            if sizes & 8 and left >= 3:
-                found |= _bit(bitmaps, 2, four & np.uint32(0xFFFFFF))
-            if sizes & 4 and left >= 2:
-                found |= _bit(bitmaps, 1, four & np.uint32(0xFFFF))
-            if sizes & 2:
-                found |= _bit(bitmaps, 0, four & np.uint32(0xFF))
-        if found:
-            for size in range(1, 5):
-                if found & (1 << size):
-                    asked[number] = table_key(column, size, gram_hash(four & np.uint32((1 << (8 * size)) - 1)))
-                    places[number] = place
-                    number += 1
-        place += 1
-    return place, number
 
 
 @compiled
@@ -296,17 +97,26 @@ def _holds(  # noqa: PLR0917
     if kind == RUN:
         return _has_run(begin, end, data, needles, first)
     if kind == EQUALS:
-        return length == size and _same(data, begin, needles, first, last)
+        return length == size and same_bytes(data, begin, needles, first, size)
     if length < size or kind == LENGTH:
         return length >= size
     if kind == STARTS:
-        return _same(data, begin, needles, first, last)
+        return same_bytes(data, begin, needles, first, size)
     if kind == ENDS:
-        return _same(data, end - size, needles, first, last)
-    head, tail = needles[first], needles[last - 1]
-    for at in range(begin, end - size + 1):
-        if data[at] == head and data[at + size - 1] == tail and _same(data, at, needles, first, last):
-            return True
+        return same_bytes(data, end - size, needles, first, size)
+    # The first byte and another one, block by block.
+    apart = min(size, BLOCK) - 1
+    head, other = needles[np.uint64(first)], needles[np.uint64(first + apart)]
+    at, behind = begin, end - size + 1
+    while at < behind:
+        bits = pair(data, at, head, other, apart)
+        if behind - at < BLOCK:
+            bits &= (np.uint64(1) << np.uint64(behind - at)) - np.uint64(1)
+        while bits != 0:
+            if same_bytes(data, at + lowest(bits), needles, first, size):
+                return True
+            bits &= bits - np.uint64(1)
+        at += BLOCK
     return False
 
 

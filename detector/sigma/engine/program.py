@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from detector.parsing.jit import Ints, Longs
-from detector.sigma.engine import grams, kernels
+from detector.parsing.simd import padded
+from detector.sigma.engine import grams, kernels, scan_kernels
 from detector.sigma.engine.code import TRUE, Coder
 from detector.sigma.engine.columns import Columns, Row, gather
-from detector.sigma.engine.lowering import LeafTest, Lowering, Vocabulary
+from detector.sigma.engine.lowering import Kind, LeafTest, Lowering, Vocabulary
 from detector.sigma.engine.witness import gram_counts, scores, witness
-from detector.sigma.fields import EventView
+from detector.sigma.fields import KEYWORDS, EventView
 from detector.sigma.nodes import FieldRef, Node
 
 ROWS = 2048
@@ -22,8 +23,11 @@ ROWS = 2048
 _HITS_PER_VALUE, _PAIRS_PER_ROW = 4, 32
 """For which there is room at first; more is made where it is needed."""
 
-_MIN_GUARD = 2
-"""Bytes of a text before a leaf that is looked for in the pass over all values; single bytes are everywhere."""
+_MIN_GUARD = 4
+"""Bytes of a text before a leaf that is looked for in the pass over all values; shorter ones are everywhere."""
+
+_SOMEWHERE = (Kind.CONTAINS, Kind.RUN, Kind.LENGTH)
+"""What may be asked of joined texts. A length is only asked before an expression, which then decides."""
 
 View = Callable[[int], EventView]
 """The view of a row, which may be kept."""
@@ -41,7 +45,7 @@ class Options:
 class Program:
     """The rules that run on the events of one log source.
 
-    fields, columns: what `gather` takes. read: fields whose values are compared, not only their presence.
+    fields, columns, joined: what `gather` takes. read: fields whose values are compared, not only their presence.
     """
 
     def __init__(self, conditions: Sequence[Node], options: Options = Options()) -> None:
@@ -62,6 +66,7 @@ class Program:
         self._pairs = np.array(list(words.pairs), np.int32).reshape(-1, 2)
         self.fields = tuple(words.fields)
         self.columns = tuple(words.columns)
+        self.joined = _joined(words)
         self._leaves = tuple(LeafTest(name, matcher) for name, matcher in words.leaves)
         referred = {matcher.field for _, matcher in words.leaves if isinstance(matcher, FieldRef)}
         self.read = frozenset(
@@ -70,7 +75,7 @@ class Program:
         self._index = grams.build(atoms, used, len(words.columns), counts)
         self._kinds = np.array([atom.kind for atom in atoms], np.uint8)
         self._atom_column = np.array([atom.column for atom in atoms], np.int32)
-        self._needles = np.frombuffer(b"".join(atom.needle for atom in atoms), np.uint8)
+        self._needles = padded(np.frombuffer(b"".join(atom.needle for atom in atoms), np.uint8))
         self._needle_start = _offsets([len(atom.needle) for atom in atoms])
         self._known = np.zeros(len(atoms), np.uint8)
         self._known[sorted(used)] = 1
@@ -104,10 +109,10 @@ class Program:
         seen = np.full(atoms, -1, np.int64)
         value = 0
         while True:
-            value = kernels.scan(
+            value = scan_kernels.scan(
                 columns.data, columns.begin, columns.end, columns.first, value, *self._index,
                 self._kinds, self._needle_start, self._needles, seen, hits, hit_end,
-                np.empty(kernels.ASKED, np.int64), np.empty(kernels.ASKED, np.int64),
+                np.empty(scan_kernels.ASKED, np.int64), np.empty(scan_kernels.ASKED, np.int64),
             )  # fmt: skip
             if value >= values:
                 return hits, hit_end
@@ -164,6 +169,15 @@ class Program:
                 its_pcs[place] = operations[pc, 2 if true else 3]
             pcs[waiting] = its_pcs
             waiting = waiting[stopped]
+
+
+def _joined(words: Vocabulary) -> frozenset[int]:
+    """The columns of keywords whose texts may be one: nothing is asked but what is somewhere in one of them."""
+    split = {atom.column for atom in words.atoms if atom.kind not in _SOMEWHERE}.union(*words.pairs)
+    keywords = words.fields.get(KEYWORDS, -1)
+    return frozenset(
+        number for (field, _), number in words.columns.items() if field == keywords and number not in split
+    )
 
 
 def _offsets(sizes: Sequence[int]) -> Ints:

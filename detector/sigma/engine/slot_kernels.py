@@ -12,6 +12,9 @@ from detector.parsing.jit import Bytes, Ints, Longs, compiled, inlined
 from detector.parsing.simd import BLOCK, copy_block, fold_block, lowest, special
 from detector.sigma.engine.kernels import HAS_VALUE, IS_NULL, IS_PRESENT
 
+BETWEEN = 0xFF
+"""Stands between texts that are joined: no text in UTF-8 has such a byte."""
+
 
 @compiled
 def _hex(byte: int) -> Any:
@@ -146,7 +149,9 @@ def measure(  # noqa: PLR0917 -- kernels take arrays and numbers, not objects
     bases: Longs,
     sizes: Ints,
 ) -> tuple[int, int, int]:
-    """How many texts some rows have in all columns, and in the one that has most; and bytes in all that they use."""
+    """How many texts some rows have in all columns, and in the one that has most; and bytes in all that they use, each
+    text with one behind it.
+    """
     cells, most, total = 0, 0, 0
     for column in range(columns.shape[0]):
         field = columns[column, 0]
@@ -161,7 +166,7 @@ def measure(  # noqa: PLR0917 -- kernels take arrays and numbers, not objects
     for row in range(records.shape[0]):
         base = bases[records[row]]
         for index in range(used_end[views[row]], used_end[views[row] + 1]):
-            total += max(sizes[base + used[index]], 0)
+            total += max(sizes[base + used[index]], 0) + 1
     return cells, most, total
 
 
@@ -295,3 +300,52 @@ def gather(  # noqa: PLR0917
             cell += 1
     ends[records.shape[0]] = cell
     return cell, value
+
+
+@compiled
+def join(  # noqa: PLR0917
+    records: Ints,
+    views: Ints,
+    field: int,
+    fields: int,
+    slot_end: Longs,
+    view_slots: Ints,
+    bases: Longs,
+    sizes: Ints,
+    text_begin: Ints,
+    text_end: Ints,
+    data: Bytes,
+    to: int,
+    cells: Ints,
+    ends: Longs,
+    begin: Longs,
+    end: Longs,
+    cell: int,
+    value: int,
+) -> tuple[int, int, int]:
+    """Fill in one column with one value for each row, which is all its texts, each with a byte behind it.
+
+    The arguments are those of `gather`; data: out, too, from `to` on. Returns where that ends, then what `gather` does.
+    """
+    for row in range(records.shape[0]):
+        ends[row] = cell
+        begin[value] = to
+        base = bases[records[row]]
+        place = views[row] * fields + field
+        for index in range(slot_end[place], slot_end[place + 1]):
+            slot = base + view_slots[index]
+            if sizes[slot] < 0:
+                continue
+            at, stop = np.int64(text_begin[slot]), np.int64(text_end[slot])
+            size: Any = stop - at
+            for offset in range(0, size, BLOCK):
+                copy_block(data, at + offset, data, to + offset)
+            to += size
+            data[np.uint64(to)] = BETWEEN
+            to += 1
+        end[value] = to
+        cells[cell] = value
+        value += 1
+        cell += 1
+    ends[records.shape[0]] = cell
+    return to, cell, value

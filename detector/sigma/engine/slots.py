@@ -109,24 +109,36 @@ class SlotView(EventView):
         return self._reading.found(self._slots, self._record, self._view, name)
 
 
-def gather(slots: Slots, reading: Reading, records: Ints, views: Ints, columns: Sequence[tuple[int, bool]]) -> Columns:
+def gather(  # noqa: PLR0917 -- the parts of what is read
+    slots: Slots,
+    reading: Reading,
+    records: Ints,
+    views: Ints,
+    columns: Sequence[tuple[int, bool]],
+    joined: frozenset[int] = frozenset(),
+) -> Columns:
     """The columns of some rows, each a record seen in a view.
 
     Each text is written once, whatever columns it is in; equal ones of a column are one value, but among keywords.
+
+    joined: columns whose texts are one value in each row, with a byte between them that no text has.
     """
     tables = reading.tables()
-    wanted = np.array(columns, np.int32).reshape(-1, 2)
     fields, rows = reading.width, len(records)
     where = records, views
-    count, most, size = slot_kernels.measure(*where, wanted, *tables[1:], fields, slots.bases, slots.sizes)
-    size *= len({cased for _, cased in columns})
+    separate = [each for number, each in enumerate(columns) if number not in joined]
+    count, most, size = slot_kernels.measure(
+        *where, np.array(separate, np.int32).reshape(-1, 2), *tables[1:], fields, slots.bases, slots.sizes
+    )
+    size *= len({cased for _, cased in columns}) + len(joined)
     presence = np.empty((fields, rows), np.uint8)
     slot_kernels.presence_of(
         *where, tables.bits, tables.slot_end, tables.view_slots, slots.bases, slots.sizes, presence
     )
     data = np.empty(size + size // 2 + 2 * BLOCK, np.uint8)
-    cells, ends = np.empty(count, np.int32), np.empty((len(wanted), rows + 1), np.int64)
-    begin, end, first = np.empty(count, np.int64), np.empty(count, np.int64), np.zeros(len(wanted) + 1, np.int64)
+    count += rows * len(joined)
+    cells, ends = np.empty(count, np.int32), np.empty((len(columns), rows + 1), np.int64)
+    begin, end, first = np.empty(count, np.int64), np.empty(count, np.int64), np.zeros(len(columns) + 1, np.int64)
     table = np.full(2 << int(most).bit_length(), -1, np.int32)
     to = cell = value = 0
     texts: dict[bool, tuple[np.ndarray, np.ndarray]] = {}
@@ -136,6 +148,13 @@ def gather(slots: Slots, reading: Reading, records: Ints, views: Ints, columns: 
             to = slot_kernels.unfold_all(
                 *where, tables.used_end, tables.used, *slots, folding()[: 0 if cased else None], *texts[cased], data, to
             )
+        if column in joined:
+            to, cell, value = slot_kernels.join(
+                *where, field, fields, tables.slot_end, tables.view_slots, slots.bases, slots.sizes, *texts[cased],
+                data, to, cells, ends[column], begin, end, cell, value,
+            )  # fmt: skip
+            first[column + 1] = value
+            continue
         cell, value = slot_kernels.gather(
             *where, field, fields, field != reading.keywords, tables.slot_end, tables.view_slots,
             slots.bases, slots.sizes, *texts[cased], data, table, cells, ends[column], begin, end, cell, value,

@@ -23,4 +23,5 @@ def warm() -> None:
     slots, _ = Trie().read(pa.array([b'{"a": "value", "b": 1.5}'], pa.binary()), 1 << 10)
     reading = Reading(program.fields)
     view = reading.add({"a": FieldSlots((0,)), "b": FieldSlots((1,))})
-    gather(slots, reading, np.zeros(1, np.int32), np.full(1, view, np.int32), program.columns)
+    for joined in (frozenset[int](), frozenset([0])):
+        gather(slots, reading, np.zeros(1, np.int32), np.full(1, view, np.int32), program.columns, joined)

@@ -18,7 +18,7 @@ from detector.parsing.direct import kernels
 from detector.parsing.direct.derived import Derived, Maps
 from detector.parsing.direct.deriving import derive
 from detector.parsing.direct.questions import InnerTest, Questions
-from detector.parsing.direct.slots import Slots
+from detector.parsing.direct.slots import Slots, no_slots
 from detector.parsing.direct.symbols import (
     Raw,
     UnfitError,
@@ -26,7 +26,7 @@ from detector.parsing.direct.symbols import (
     slots_in,
 )
 from detector.parsing.direct.text_kernels import text_hash
-from detector.parsing.direct.trie import Trie
+from detector.parsing.direct.trie import Trie, any_object
 from detector.parsing.json_parser import JsonParser
 from detector.parsing.registry import AUTO, Parsers
 from detector.parsing.simd import padded
@@ -95,7 +95,10 @@ class JsonLane:
 
     def read(self, records: pa.RecordBatch) -> tuple[Slots, np.ndarray]:
         """The slots of records (of window.RECORDS), and the index in `kinds` of each record; -1: it is of none."""
-        slots, shapes = self._trie.read(records.column("value"), self._limits.max_line_bytes)
+        values = records.column("value")
+        if not any_object(values):  # lines, mostly
+            return no_slots(len(values)), np.full(len(values), -1, np.int64)
+        slots, shapes = self._trie.read(values, self._limits.max_line_bytes)
         self._ask(shapes, records)
         codes = self._codes(slots, shapes)
         keys, firsts, inverse, counts = np.unique(

@@ -15,7 +15,7 @@ from detector.events import LogSource
 from detector.parsing.direct import line_kernels
 from detector.parsing.direct.line_format import Asked, LineFormat, UnfitError
 from detector.parsing.direct.line_recognizer import line_recognizer
-from detector.parsing.direct.slots import ABSENT_SIZE, UNICODE, Slots
+from detector.parsing.direct.slots import ABSENT_SIZE, UNICODE, Slots, no_slots
 from detector.parsing.direct.utf8_kernels import BEYOND_ASCII, UNFIT
 from detector.parsing.registry import AUTO, Parsers
 from detector.parsing.simd import BLOCK
@@ -65,7 +65,7 @@ class LineLane:
         offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + count + 1]
         first, size = int(offsets[0]), int(offsets[-1] - offsets[0])
         if not self.kinds or not size or size > _MOST_BYTES:
-            return _no_slots(count), kinds
+            return no_slots(count), kinds
         given = np.frombuffer(values.buffers()[2], np.uint8)[first : first + size]
         begin = offsets[:-1].astype(np.int64) - first
         end = offsets[1:].astype(np.int64) - first
@@ -75,7 +75,7 @@ class LineLane:
         if values.null_count:
             state[values.is_null().to_numpy(zero_copy_only=False)] = UNFIT
         if state.min() == UNFIT:
-            return _no_slots(count), kinds
+            return no_slots(count), kinds
         data = np.empty((1 + _ARENA) * size + _CONSTANTS + 2 * BLOCK, np.uint8)
         data[:size] = given
         data[size : size + BLOCK] = 0
@@ -168,11 +168,6 @@ def _converted(  # noqa: PLR0917 -- the arguments of `LineLane._fill`
             made = known[step, text] = kind.convert(step, text.decode())
         found += [(base + slot, each) for slot, each in made]
     return found
-
-
-def _no_slots(records: int) -> Slots:
-    empty = np.empty(0, np.int32)
-    return Slots(np.zeros(BLOCK, np.uint8), np.zeros(records + 1, np.int64), empty, empty, np.empty(0, np.uint8))
 
 
 def _with_texts(slots: Slots, texts: list[tuple[int, bytes]], arena: int) -> Slots:

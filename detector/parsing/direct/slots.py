@@ -78,3 +78,9 @@ class Slots(NamedTuple):
         """The text of a slot; None where there is none."""
         encoded = self.encoded(record, slot)
         return None if encoded is None else encoded.decode()
+
+
+def no_slots(records: int) -> Slots:
+    """Of records that have none."""
+    empty = np.empty(0, np.int32)
+    return Slots(np.zeros(BLOCK, np.uint8), np.zeros(records + 1, np.int64), empty, empty, np.empty(0, np.uint8))

@@ -55,9 +55,20 @@ class Trie:
         return Slots(data, bases, starts[:used], sizes[:used], flags[:used]), shapes
 
 
+def any_object(values: pa.Array) -> bool:
+    """Whether one of some binary values begins like an object, so that it may have a shape."""
+    offsets, buffer = _offsets(values), values.buffers()[2]
+    begin = offsets[:-1][offsets[:-1] < offsets[1:]]
+    return buffer is not None and bool((np.frombuffer(buffer, np.uint8)[begin] == ord("{")).any())
+
+
+def _offsets(values: pa.Array) -> np.ndarray:
+    return np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
+
+
 def _bytes(values: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The bytes of binary values, with room behind, and where each begins and ends; one that is null is empty."""
-    offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
+    offsets = _offsets(values)
     start = int(offsets[0])
     buffer = values.buffers()[2]
     data = np.frombuffer(buffer, np.uint8)[start : int(offsets[-1])] if buffer else np.empty(0, np.uint8)

@@ -48,12 +48,13 @@ def compile_rules(
     policies: list[Exemption | Suppression] = []
     refused: list[RuleError] = []
     changes = _pipelines(pipelines, limits)
-    keys = [hashlib.sha256(repr((source, values, limits)).encode()).digest() for source in sources]
+    shared = hashlib.sha256(repr((values, limits, tuple(pipelines))).encode()).digest()
+    keys = [hashlib.sha256(repr(source).encode() + shared).digest() for source in sources]
     plain: dict[bytes, tuple[Rule, ...]] = {}
     documents: dict[str, Document] = {}
     with placeholder_values(values or {}):
         for source, key in zip(sources, keys, strict=True):
-            before = _known.get(key) if changes is None else None
+            before = _known.get(key)
             if before is not None and not any(rule.key in rules for rule in before):
                 rules.update((rule.key, rule) for rule in before)
                 plain[key] = before
@@ -76,18 +77,19 @@ def compile_rules(
                 except Exception as error:  # noqa: BLE001 -- pySigma on hostile input: it costs one document, no more
                     message = f"cannot be loaded ({type(error).__name__}: {error})"
                     refused.append(_error(message, source.path, document.line()))
-            if changes is None and others == len(refused) + len(filters) + len(parsed) + len(policies):
+            if others == len(refused) + len(filters) + len(parsed) + len(policies):
                 plain[key] = tuple(islice(rules.values(), first, None))
-        if changes is None:
-            remember(plain)
+        remember(plain)
+        if changes is None or not filters:
             filtered = [
                 _filtered(rule, [each.condition for each in filters if each.is_for(rule)]) for rule in rules.values()
             ]
         else:
-            filtered = [
-                _filtered(rule, _changed(rule, filters, documents[rule.key], changes, refused))
-                for rule in rules.values()
-            ]
+            texts = {source.path: source for source in sources}
+            filtered = []
+            for rule in rules.values():
+                document = documents.get(rule.key) or _document(texts[rule.path], rule, limits)
+                filtered.append(_filtered(rule, _changed(rule, filters, document, changes, refused)))
     correlations = tuple(with_families(list(_resolved(filtered, parsed, refused))))
     sha = digest(sources, values or {}, pipelines)
     return RuleSet(tuple(filtered), tuple(refused), sha, correlations, _policies(policies))
@@ -128,6 +130,11 @@ def documents_of(source: RuleSource, limits: Limits, refused: list[RuleError]) -
         yield from read_documents(_decode(source.text, limits.max_rule_file_bytes))
     except DocumentError as error:
         refused.append(_error(error.message, source.path, error.line))
+
+
+def _document(source: RuleSource, rule: Rule, limits: Limits) -> Document:
+    """The document of a rule that was known, read again."""
+    return next(each for each in documents_of(source, limits, []) if each.number == rule.document)
 
 
 def _decode(text: bytes, largest: int) -> str:

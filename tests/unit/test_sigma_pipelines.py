@@ -407,3 +407,42 @@ class TestSettings:
         assert "s, g: a" in explained.output
         assert explained.exit_code == 0
         assert "0 error" in checked.output
+
+
+class TestChangedFile:
+    """A rule set of which one file changed, with pipelines."""
+
+    RENAME = pipeline({"type": "field_name_mapping", "mapping": {"f": "g"}})
+    SAME, BEFORE, AFTER = (rule_text({"s": {"f": text}}, title=text) for text in ("same", "before", "after"))
+
+    def test_the_others_stay(self) -> None:
+        """Only what changed is made anew, as the pipeline has it."""
+        first = compiled(self.SAME, self.BEFORE, pipelines=(self.RENAME,))
+
+        second = compiled(self.SAME, self.AFTER, pipelines=(self.RENAME,))
+
+        assert second.rules[0].condition is first.rules[0].condition
+        assert second.rules[1].condition is not first.rules[1].condition
+        assert [matches(rule, {"g": "after"}) for rule in second.rules] == [False, True]
+
+    def test_other_pipelines(self) -> None:
+        """Another pipeline changes every rule, and so does none."""
+        compiled(self.SAME, pipelines=(self.RENAME,))
+
+        prefixed = compiled(self.SAME, pipelines=(pipeline({"type": "field_name_prefix", "prefix": "p."}),))
+        plain = compiled(self.SAME, pipelines=())
+
+        assert matches(prefixed.rules[0], {"p": {"f": "same"}})
+        assert matches(plain.rules[0], {"f": "same"})
+
+    def test_filters(self) -> None:
+        """Rules that stay get the filters as they are now, changed as the rule is."""
+        known = {"rules": "any", "selection": {"f": "same", "u": "x"}, "condition": "not selection"}
+        a_filter = orjson.dumps({"title": "Known", "logsource": {"category": "test"}, "filter": known})
+        compiled(self.SAME, self.BEFORE, pipelines=(self.RENAME,))
+
+        rules = compiled(self.SAME, self.AFTER, a_filter, pipelines=(self.RENAME,))
+
+        assert rules.refused == ()
+        assert matches(rules.rules[0], {"g": "same", "u": "y"})
+        assert not matches(rules.rules[0], {"g": "same", "u": "x"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import orjson
 import pyarrow as pa
@@ -18,7 +20,7 @@ from detector.sigma.nodes import Leaf, Regex, Text, Wildcard
 from tests.sigma import event
 
 ANY = Wildcard.ANY
-KINDS = {
+KINDS: dict[str, tuple[Callable[[str], tuple[str | Wildcard, ...]], Callable[[str, str], bool]]] = {
     "contains": (lambda text: (ANY, text, ANY), lambda value, text: text in value),
     "starts": (lambda text: (text, ANY), str.startswith),
     "ends": (lambda text: (ANY, text), str.endswith),

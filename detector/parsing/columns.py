@@ -53,7 +53,7 @@ class LineColumns:
         times = {path for parser in parsers.text.values() if (time := parser.definition.time) for path in time.paths}
         asked = tuple({*names, *times} - {TIME})
         self._lane = LineLane(parsers, form, logsource, limits, lambda _logsource: asked)
-        self._times = [_Times.of(kind) for kind in self._lane.kinds]
+        self._times = [Instants.of(kind) for kind in self._lane.kinds]
 
     def _type(self, name: str) -> pa.DataType:
         return TIME_TYPE if name == TIME else pa.int64() if name in self._integers else pa.string()
@@ -101,7 +101,7 @@ class LineColumns:
         for number in np.flatnonzero(np.bincount(kinds)).tolist():
             its = np.flatnonzero(kinds == number)
             us[its], there[its] = self._times[number].read(records, slots, rows[its])
-        return pa.Array.from_buffers(TIME_TYPE, len(rows), [_valid(there), pa.py_buffer(us)])
+        return pa.Array.from_buffers(TIME_TYPE, len(rows), [valid(there), pa.py_buffer(us)])
 
     def _of_events(self, records: pa.RecordBatch, rows: np.ndarray) -> tuple[pa.RecordBatch, np.ndarray]:
         """The same by way of events, of which a record may have several, or none."""
@@ -130,7 +130,8 @@ def _of_slots(slots: Slots, rows: np.ndarray, slot: np.ndarray) -> tuple[np.ndar
     return slots.starts[places], sizes if slot.min() >= 0 else np.where(slot >= 0, sizes, ABSENT_SIZE)
 
 
-def _valid(there: np.ndarray) -> pa.Buffer | None:
+def valid(there: np.ndarray) -> pa.Buffer | None:
+    """Arrow's bitmap of the rows that have a value; None where all have."""
     return None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
 
 
@@ -141,16 +142,16 @@ def as_texts(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> pa.Arra
     np.cumsum(np.maximum(sizes, 0), out=offsets[1:])
     out = np.empty(int(offsets[-1]) + 2 * BLOCK, np.uint8)
     column_kernels.copy_texts(data, starts, sizes, offsets, out)
-    return pa.Array.from_buffers(pa.string(), len(sizes), [_valid(there), pa.py_buffer(offsets), pa.py_buffer(out)])
+    return pa.Array.from_buffers(pa.string(), len(sizes), [valid(there), pa.py_buffer(offsets), pa.py_buffer(out)])
 
 
 def _integers(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> pa.Array:
     out = np.empty(len(sizes), np.int64)
     column_kernels.integers(data, starts, sizes, out)
-    return pa.Array.from_buffers(pa.int64(), len(sizes), [_valid(sizes >= 0), pa.py_buffer(out)])
+    return pa.Array.from_buffers(pa.int64(), len(sizes), [valid(sizes >= 0), pa.py_buffer(out)])
 
 
-class _Times:
+class Instants:
     """Reads the times of the lines of a format: in a kernel, and what is left by `TimeParser`."""
 
     __slots__ = ("_parser", "_slot", "_steps")
@@ -161,7 +162,7 @@ class _Times:
         self._steps = time_kernels.steps_of(formats)
 
     @classmethod
-    def of(cls, kind: LineFormat) -> _Times:
+    def of(cls, kind: LineFormat) -> Instants:
         """Of a format; one that has no time, or several places for it, has none in columns."""
         time = kind.parser.definition.time
         slot = kind.slots.get(RAW + time.paths[0]) if time and len(time.paths) == 1 else None

@@ -4,7 +4,7 @@ Figures are of processor time, medians of several runs in turn with the peers. `
 peer's lines per second on the same records.
 - apache_combined, nginx_timed, haproxy: 11 columns and more; time, numbers and addresses typed.
 - sshd, fortigate, cef: over events: no columns are made of them without.
-- cloudtrail: 12 columns.
+- cloudtrail: 12 columns, the time typed.
 - auto_mixed: lines of three formats in one topic that says `auto`; `ratio_named` to the same lines by their formats.
 Peers: RE2 (pyarrow) and Python's `re` give texts only; orjson is loads and look-ups. polars, duckdb and msgspec are
 compared with where they are installed.
@@ -31,6 +31,7 @@ from detector.demo.generator import access_lines
 from detector.demo.hosts import Hosts
 from detector.demo.lines import Stamp
 from detector.parsing.columns import TIME, LineColumns
+from detector.parsing.json_columns import JsonColumns
 from detector.parsing.registry import Parsers, compile_parsers, read_sources
 from detector.window import RECORDS
 
@@ -48,10 +49,13 @@ _PROXY = (
     "haproxy.total_time", "haproxy.termination_state",
 )  # fmt: skip
 _CLOUD = {
-    "event.action": "eventName", "event.provider": "eventSource", "source.address": "sourceIPAddress",
-    "user_agent.original": "userAgent", "cloud.region": "awsRegion", "eventID": "eventID", "eventType": "eventType",
-    "eventVersion": "eventVersion", "readOnly": "readOnly", "requestID": "requestID", "errorCode": "errorCode",
+    "event.action": "eventName", "event.provider": "eventSource", "event.id": "eventID",
+    "source.address": "sourceIPAddress", "source.ip": "sourceIPAddress", "user_agent.original": "userAgent",
+    "cloud.region": "awsRegion", "cloud.account.id": "recipientAccountId", "error.code": "errorCode",
+    "error.message": "errorMessage",
 }  # fmt: skip
+_PRINCIPAL = "user.id"
+"""The twelfth column, in CloudTrail's `userIdentity.principalId`."""
 _INTEGERS = (
     "source.port",
     "http.response.status_code",
@@ -73,7 +77,7 @@ def run(*, short: bool) -> Figures:
         "nginx_timed": ("nginx_timed", (*_WEB, "event.duration"), list(_nginx(count))),
         "haproxy": ("haproxy_http", _PROXY, list(_haproxy(count))),
         "sshd": ("syslog_rfc3164", (TIME, "host.name", "source.ip", "user.name", "event.action"), list(_sshd(count))),
-        "cloudtrail": ("aws_cloudtrail", (TIME, *_CLOUD), list(_cloudtrail(count))),
+        "cloudtrail": ("aws_cloudtrail", (TIME, *_CLOUD, _PRINCIPAL), list(_cloudtrail(count))),
         "fortigate": ("fortigate", (TIME, "source.ip", "destination.ip", "event.action"), list(_fortigate(count))),
         "cef": ("cef", (TIME, "source.ip", "destination.ip", "event.action"), list(_cef(count))),
     }
@@ -101,7 +105,7 @@ def _lane(parsers: Parsers, form: str, columns: Sequence[str], lines: list[bytes
         expression = re.compile(re.sub(r"\\x\{(\w+)\}", lambda code: chr(int(code[1], 16)), pattern), re.DOTALL)
         ways["re"] = lambda: [[expression.fullmatch(line.decode()) for line in part] for part in _parts(lines)]
     else:
-        ways["orjson"] = lambda: [_looked_up(part) for part in _parts(lines)]
+        ways |= {name: _each(way, lines) for name, way in _json_peers().items()}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(runs):
         for name, way in ways.items():
@@ -131,20 +135,74 @@ def _mixed(parsers: Parsers, lanes: Sequence[tuple[str, Sequence[str], list[byte
 
 
 def _ours(parsers: Parsers, form: str, columns: Sequence[str], lines: list[bytes]) -> Callable[[], object]:
-    reader = LineColumns(parsers, form, columns, [name for name in columns if name in _INTEGERS], Limits())
+    reader: LineColumns | JsonColumns
+    if form in parsers.json:
+        reader = JsonColumns(parsers, form, columns, Limits())
+    else:
+        reader = LineColumns(parsers, form, columns, [name for name in columns if name in _INTEGERS], Limits())
     batches = [_records(part) for part in _parts(lines)]
-    read = reader.read(batches[0])
-    assert read.num_rows >= batches[0].num_rows
+    for batch in batches[:2]:  # kinds of records are learnt
+        assert reader.read(batch).num_rows >= batch.num_rows
     return lambda: [reader.read(batch) for batch in batches]
 
 
+def _each(way: Callable[[list[bytes]], object], lines: list[bytes]) -> Callable[[], object]:
+    return lambda: [way(part) for part in _parts(lines)]
+
+
+def _json_peers() -> dict[str, Callable[[list[bytes]], object]]:
+    """What others need for the same columns, the time as text."""
+    peers: dict[str, Callable[[list[bytes]], object]] = {"orjson": _looked_up}
+    if importlib.util.find_spec("msgspec"):
+        peers["msgspec"] = _msgspec()
+    if importlib.util.find_spec("duckdb"):
+        peers["duckdb"] = _duckdb()
+    return peers
+
+
+def _msgspec() -> Callable[[list[bytes]], object]:
+    """Into objects of the fields that are wanted, the others passed over."""
+    import msgspec
+
+    identity = msgspec.defstruct("Identity", [("principalId", str | None, None)])
+    keys = dict.fromkeys((*_CLOUD.values(), "eventTime"))
+    event = msgspec.defstruct(
+        "Event", [*((key, str | None, None) for key in keys), ("userIdentity", identity | None, None)]
+    )
+    decode: Callable[[bytes], Any] = msgspec.json.Decoder(event).decode
+
+    def read(lines: list[bytes]) -> pa.RecordBatch:
+        events = [decode(line) for line in lines]
+        columns = {name: [getattr(each, key) for each in events] for name, key in _CLOUD.items()}
+        columns[TIME] = [each.eventTime for each in events]
+        columns[_PRINCIPAL] = [each.userIdentity.principalId if each.userIdentity else None for each in events]
+        return pa.RecordBatch.from_pydict(columns)
+
+    return read
+
+
+def _duckdb() -> Callable[[list[bytes]], object]:
+    """In one query with all paths, on one thread."""
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": 1})
+    paths = [f"$.{key}" for key in (*_CLOUD.values(), "eventTime", "userIdentity.principalId")]
+    query = f"SELECT json_extract_string(line, {paths}) AS found FROM lines"
+    columns = ", ".join(f"found[{place + 1}]" for place in range(len(paths)))
+
+    def read(lines: list[bytes]) -> object:
+        connection.register("lines", pa.table({"line": pa.array([line.decode() for line in lines])}))
+        return connection.sql(f"SELECT {columns} FROM ({query})").to_arrow_table()
+
+    return read
+
+
 def _looked_up(lines: Iterable[bytes]) -> pa.RecordBatch:
-    events = [event for line in lines for event in _events(orjson.loads(line))]
-    return pa.RecordBatch.from_pydict({name: [event.get(key) for event in events] for name, key in _CLOUD.items()})
-
-
-def _events(value: dict[str, Any]) -> list[dict[str, Any]]:
-    return value.get("Records") or [value]
+    events = [orjson.loads(line) for line in lines]
+    columns = {name: [event.get(key) for event in events] for name, key in _CLOUD.items()}
+    columns[TIME] = [event.get("eventTime") for event in events]
+    columns[_PRINCIPAL] = [event.get("userIdentity", {}).get("principalId") for event in events]
+    return pa.RecordBatch.from_pydict(columns)
 
 
 def _parts(lines: list[bytes]) -> Iterable[list[bytes]]:

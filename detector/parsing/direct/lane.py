@@ -192,8 +192,8 @@ class JsonLane:
         for shape in np.unique(shapes).tolist():
             found = self._questions[shape] if shape >= 0 else None
             if found and found.probes:
-                for record in np.flatnonzero((shapes == shape) & (codes >= 0)).tolist():
-                    codes[record] = found.ask(slots, record, int(codes[record]))
+                its = np.flatnonzero((shapes == shape) & (codes >= 0))
+                codes[its] = found.ask(slots, its, codes[its])
         return codes
 
 
@@ -203,7 +203,10 @@ def warm() -> None:
     derived = Derived(_WARM, {"a": leaves_of(b'{"a": "value"}')["a"]}, 1, {})
     derived.field("url.path")
     derive(slots, np.zeros(1, np.int64), [(0, derived)])
-    _classified(slots, shapes, _tables([Questions.of({0: {"value"}})]))
+    questions = Questions.of({0: {"value"}})
+    questions.probe(0, lambda _text: 0)
+    questions.ask(slots, np.zeros(1, np.int64), np.zeros(1, np.int64))
+    _classified(slots, shapes, _tables([questions]))
 
 
 def _classified(slots: Slots, shapes: np.ndarray, tables: tuple[np.ndarray, ...]) -> np.ndarray:

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+
 from detector.parsing.definition import JsonDefinition, Scalar
 from detector.parsing.direct.derived import Computed, Maps, computer
 from detector.parsing.direct.slots import Slots
 from detector.parsing.direct.symbols import Leaf, Raw, UnfitError, has_names, makers, may_have, reached
+from detector.parsing.direct.text_kernels import distinct
 from detector.parsing.json_parser import JsonParser
 from detector.parsing.mapping import MISSING, canonical, finder
 from detector.parsing.registry import Parsers
@@ -21,8 +24,8 @@ _ALWAYS = ("url.original", "url.path", "url.path_query")
 """What any text of type `url` gives that is not empty."""
 
 _OTHER_WAY = -1
-_Probe = tuple[int, Callable[[Slots, int], int]]
-"""How many answers there are, and which one a record gives; _OTHER_WAY if it takes the other way."""
+_Answers = Callable[[Slots, np.ndarray], np.ndarray]
+"""From records to their answers; _OTHER_WAY for one that takes the other way."""
 
 
 class InnerTest:
@@ -48,13 +51,13 @@ class InnerTest:
 class Questions:
     """About the values of a shape.
 
-    texts: slot to the texts that matter. probes: what kernels do not ask.
+    texts: slot to the texts that matter. probes: what kernels do not ask, each with the number of its answers.
     """
 
     maps: Maps
     inner: InnerTest | None
     texts: dict[int, set[str]]
-    probes: list[_Probe]
+    probes: list[tuple[int, _Answers]]
 
     def __init__(self, maps: Maps, inner: InnerTest | None) -> None:
         """maps: as `Derived` has them."""
@@ -78,14 +81,16 @@ class Questions:
             product *= number
         return product
 
-    def ask(self, slots: Slots, record: int, code: int) -> int:
-        """The code of a record with the answers of its probes; -1 if it takes the other way."""
+    def probe(self, slot: int, answer: Callable[[str], int], answers: int = 1) -> None:
+        """Ask something of the text of a slot."""
+        self.probes.append((answers, _of_text(slot, answer)))
+
+    def ask(self, slots: Slots, records: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """The codes of records with the answers to probes; -1 for one that takes the other way."""
         for number, probe in self.probes:
-            answer = probe(slots, record)
-            if answer < 0:
-                return -1
-            code = code * number + answer
-        return code
+            answers = probe(slots, records)
+            codes = np.where((codes < 0) | (answers < 0), -1, codes * number + answers)
+        return codes
 
     def add(self, parser: JsonParser, raw: Raw) -> None:
         """Ask what tells a parser's records from others, and what its log sources depend on.
@@ -95,7 +100,7 @@ class Questions:
         for find, contains in parser.tests:
             leaf = find(raw)
             if isinstance(leaf, Leaf) and leaf.quoted:
-                self.probes.append((2, _contains(leaf.slot, contains)))
+                self.probe(leaf.slot, _is(contains), 2)
         definition = parser.definition
         lifted = parser.lifted(raw)
         self._exclude(definition, raw, lifted)
@@ -110,14 +115,15 @@ class Questions:
         for path in definition.json_shape.unpack:
             for leaf in reached(raw, path.split(".")):
                 if isinstance(leaf, Leaf) and leaf.quoted:
-                    self.probes.append((1, _without(leaf.slot, lambda text: text[:1] == "{")))
+                    self.probe(leaf.slot, _not(lambda text: text[:1] == "{"))
         if definition.inner and self.inner:
             lines = [leaf for path in definition.inner.paths if isinstance(leaf := finder(path)(lifted), Leaf)]
             lines = [leaf for leaf in lines if leaf.quoted]
             program = finder(definition.inner.program)(lifted) if definition.inner.program else MISSING
             if lines and isinstance(program, Leaf):
-                self.probes.append((1, _without(program.slot, self.inner.program)))
-            self.probes += [(1, _without(leaf.slot, self.inner.line)) for leaf in lines]
+                self.probe(program.slot, _not(self.inner.program))
+            for leaf in lines:
+                self.probe(leaf.slot, _not(self.inner.line))
 
     def _values(
         self, definition: JsonDefinition, raw: Raw, path: str, values: Iterable[Scalar], depth: int = 0
@@ -166,24 +172,38 @@ class Questions:
         self.probes.append((len(wanted) + 2, _is_one_of(made, [text.encode() for text in wanted])))
 
 
-def _contains(slot: int, contains: Callable[[str], bool]) -> Callable[[Slots, int], int]:
-    return lambda slots, record: int(contains(slots.text(record, slot) or ""))
+def _is(test: Callable[[str], bool]) -> Callable[[str], int]:
+    return lambda text: int(test(text))
 
 
-def _without(slot: int, test: Callable[[str], bool]) -> Callable[[Slots, int], int]:
-    """0 where a text does not pass a test."""
-    return lambda slots, record: _OTHER_WAY if test(slots.text(record, slot) or "") else 0
+def _not(test: Callable[[str], bool]) -> Callable[[str], int]:
+    """The other way for a text that passes a test."""
+    return lambda text: _OTHER_WAY if test(text) else 0
 
 
-def _is_one_of(computed: Computed, texts: list[bytes]) -> Callable[[Slots, int], int]:
+def _of_text(slot: int, answer: Callable[[str], int]) -> _Answers:
+    """Asked once of equal texts."""
+
+    def answers(slots: Slots, records: np.ndarray) -> np.ndarray:
+        places = slots.bases[records] + slot
+        firsts, numbers = np.empty(len(records), np.int32), np.empty(len(records), np.int32)
+        table = np.full(4 << len(records).bit_length(), -1, np.int32)
+        count = distinct(slots.data, slots.starts[places], slots.sizes[places], table, firsts, numbers)
+        found = [answer(slots.text(record, slot) or "") for record in records[firsts[:count]].tolist()]
+        return np.array(found, np.int64)[numbers]
+
+    return answers
+
+
+def _is_one_of(computed: Computed, texts: list[bytes]) -> _Answers:
     """0 where a field is not there, 1 where it has another value, else which one."""
-    answers = {text: number for number, text in enumerate(texts, 2)}
+    numbers = {text: number for number, text in enumerate(texts, 2)}
 
-    def probe(slots: Slots, record: int) -> int:
+    def answer(slots: Slots, record: int) -> int:
         found = computed.make(tuple(slots.written(record, leaf.slot) for leaf in computed.leaves))
         if found is None:
             return _OTHER_WAY
         size, text = found[0]
-        return answers.get(text, 1) if size >= 0 else 0
+        return numbers.get(text, 1) if size >= 0 else 0
 
-    return probe
+    return lambda slots, records: np.array([answer(slots, record) for record in records.tolist()], np.int64)

@@ -28,9 +28,10 @@ _KERNELS = {
     "url": convert_kernels.URL,
     "http_request": convert_kernels.REQUEST,
 }
-_MAX_LEAVES = 64
+MAX_LEAVES = 64
 """Values that a field may be made of; one that is made of more is not read here."""
-_MAX_KNOWN = 4_096
+MAX_KNOWN = 4_096
+"""Results that are kept of what is computed."""
 _TIME = "@timestamp"
 NUMBER = -1
 """A value that is a number as not all are written."""
@@ -67,7 +68,7 @@ class Computed:
         None if they do not fit into slots.
         """
         if texts not in self._known:
-            if len(self._known) >= _MAX_KNOWN:
+            if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[texts] = self._make(texts)
         return self._known[texts]
@@ -207,7 +208,7 @@ def computer(definition: JsonDefinition, raw: Raw, name: str, maps: Maps) -> Com
     ]
     values = [value for path in paths if (value := finder(path)(raw)) is not MISSING]
     leaves = {leaf.slot: leaf for value in values for leaf in leaves_in(value)}
-    if len(leaves) > _MAX_LEAVES:
+    if len(leaves) > MAX_LEAVES:
         raise UnfitError(f"{name} is made of too many values")
     tops = {key for key in raw if any(path == key or path.startswith(f"{key}.") for path in paths)}
     return Computed(maps[which], {key: raw[key] for key in tops}, tuple(leaves.values()))

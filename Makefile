@@ -41,7 +41,7 @@ bench: setup ## Print the figures of every benchmark
 	$(BIN)/python -m tests.bench all --json
 
 chaos: setup ## Run the whole fault suite
-	for fault in kill stop worker broker rebalance zombie poison clock sink reload backlog; do \
+	for fault in kill stop worker broker rebalance zombie poison clock sink reload storm backlog; do \
 		$(BIN)/python -m tests.chaos $$fault --json || exit 1; \
 	done
 

@@ -11,6 +11,7 @@ Their definitions begin with `~`, so that none is taken for a correlation's:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from detector.alerts.model import Entity
@@ -57,8 +58,14 @@ def held_entry(
     timestamp_ms: int,
 ) -> Entry:
     """What an alert is to its suppressions. values: of the guard's fields. place: offset and ordinal."""
-    shard = guard.rule.key + group_of([values[each] for each in guard.shared])
-    return Entry(guard.definition, 0, group_of(values), time_us, *place, body, timestamp_ms, shard)
+    group, shard = _names(guard.rule.key, guard.shared, tuple(values))
+    return Entry(guard.definition, 0, group, time_us, *place, body, timestamp_ms, shard)
+
+
+@lru_cache(maxsize=65_536)
+def _names(rule_key: str, shared: tuple[int, ...], values: tuple[str, ...]) -> tuple[str, str]:
+    """Group and shard: the same for most of a storm."""
+    return group_of(values), rule_key + group_of([values[each] for each in shared])
 
 
 def body_of(message: Message, entity: Entity, score: int) -> Body:

@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 
 from detector.kafka.local import LocalKafka
-from tests.chaos import kill
+from tests.chaos import kill, storm
 from tests.chaos.faults import FAULTS
 from tests.chaos.result import Result
 from tests.chaos.scene import Scene
@@ -24,7 +24,7 @@ DELIVERIES = ("at_least_once", "exactly_once")
 def main() -> int:
     """Run; 0 if nothing that must not happen has happened."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("name", choices=["kill", *FAULTS])
+    parser.add_argument("name", choices=["kill", "storm", *FAULTS])
     parser.add_argument("--cycles", type=int, default=20, help="of kill")
     parser.add_argument("--short", action="store_true", help="less of it; not for kill, which has --cycles")
     parser.add_argument("--delivery", choices=[*DELIVERIES, "both"], default="both")
@@ -54,6 +54,9 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace, folder: Path, delivery: str, choose: random.Random) -> Result:
+    if options.name == "storm":
+        with LocalKafka() as node:
+            return storm.run(node.bootstrap, folder, delivery, short=options.short)
     if options.name != "kill":
         with Scene(folder, delivery, choose) as scene:
             return FAULTS[options.name](scene, short=options.short)

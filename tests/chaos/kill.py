@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from detector.failpoints import Point
+from tests.chaos import correlated
 from tests.chaos.oracle import judge
 from tests.chaos.result import Result, unbalanced
 from tests.harness.load import LoadProcess, timestamp_ms
@@ -39,8 +40,13 @@ def schedule(cycles: int, choose: random.Random) -> list[str]:
 
 def run(bootstrap: str, folder: Path, delivery: str, methods: list[str], choose: random.Random) -> Result:
     """Kill the service once for each of `methods`, let it come to rest, and judge."""
-    topics = Topics.create(bootstrap)
-    settings = topics.settings(output={"delivery": delivery}, epochs={"max_age_s": 20.0})
+    topics = Topics.create(bootstrap, correlations=True)
+    per_second = RATE * ALERTING
+    settings = topics.settings(
+        output={"delivery": delivery},
+        epochs={"max_age_s": 20.0},
+        **correlated.settings(folder / "correlations", per_second),
+    )
     service = ServiceProcess(folder, bootstrap, settings)
     load = LoadProcess(
         *(bootstrap, topics.logs, folder / "journal"),
@@ -60,9 +66,15 @@ def run(bootstrap: str, folder: Path, delivery: str, methods: list[str], choose:
         killer.recovered()
         journal = load.stop()
         topics.wait_committed(RECOVERY_LIMIT_S)
+        correlated.wait_folded(topics)
         difference = unbalanced(service)
         exit_code = service.terminate()
-        verdict = judge(journal, read_all(bootstrap, topics.alerts, topics.dead_letters), ALERTING_RULES)
+        seen = read_all(bootstrap, topics.alerts, topics.dead_letters)
+        plain = [each for each in seen if each.rule not in correlated.COUNTED]
+        verdict = judge(journal, plain, ALERTING_RULES | {correlated.EACH})
+        alerts = correlated.read_values(bootstrap, topics.alerts)
+        faults = correlated.judge_counted(journal.acked, alerts, per_second)
+        faults += correlated.judge_incidents(correlated.read_values(bootstrap, f"{topics.alerts}.incidents"))
     finally:
         load.close()
         service.close()
@@ -76,6 +88,7 @@ def run(bootstrap: str, folder: Path, delivery: str, methods: list[str], choose:
         unbalanced=difference,
         exit_code=exit_code,
     )
+    result.faults += faults
     result.judged(verdict, journal.failed, exactly_once=delivery == "exactly_once")
     return result
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import orjson
 
+from tests.chaos import correlated
 from tests.chaos.oracle import Verdict, judge
 from tests.harness.load import Acknowledged, Journal, alerting_line, find_token, timestamp_ms, token, unparseable_line
 from tests.harness.watch import Seen, read_alert, read_dead_letter
@@ -166,3 +169,46 @@ class TestReading:
         read = read_dead_letter(SimpleNamespace(value=lambda: unparseable_line(D), headers=lambda: headers))
 
         assert (read.dead_letter, read.token, read.partition, read.offset) == (True, D, 3, 4)
+
+
+class TestCounted:
+    """The oracle of the correlations that count."""
+
+    RECORDS = tuple(
+        Acknowledged(token(number, (1_000_000 + number // 4) * 1_000), "alert", 0, number) for number in range(120)
+    )
+
+    def alerts(self, records: Sequence[Acknowledged]) -> list[dict[str, Any]]:
+        """What a service that has these fires at four records a second."""
+        return [
+            {"id": f"{rule}-{start}", "rule": {"id": rule}, "correlation": {"start": start}}
+            for rule, least in ((correlated.MANY, 28), (correlated.TOO_MANY, 46))
+            for start in correlated.buckets(records, least)
+        ]
+
+    def test_right(self) -> None:
+        """What the definition says is no fault."""
+        assert len(correlated.buckets(self.RECORDS, 28)) == 3
+        assert correlated.judge_counted(self.RECORDS, self.alerts(self.RECORDS), 4) == []
+
+    def test_events_lost(self) -> None:
+        """State that is lost shows as buckets that did not fire."""
+        faults = correlated.judge_counted(self.RECORDS, self.alerts(self.RECORDS[:60]), 4)
+
+        assert len(faults) == 1
+        assert "did not fire" in faults[0]
+
+    def test_events_counted_twice(self) -> None:
+        """Events that count twice fire what must not."""
+        faults = correlated.judge_counted(self.RECORDS, self.alerts(self.RECORDS * 2), 4)
+
+        assert len(faults) == 1
+        assert "must not" in faults[0]
+
+    def test_incident_says_two_things(self) -> None:
+        """A version of an incident has one content, and none is left out."""
+        first = {"id": "a", "version": 1, "alerts": 2, "detected_at": "now"}
+
+        assert correlated.judge_incidents([first, first | {"detected_at": "later"}]) == []
+        assert correlated.judge_incidents([first, first | {"alerts": 3}])
+        assert correlated.judge_incidents([first | {"version": 2}])

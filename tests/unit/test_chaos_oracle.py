@@ -150,12 +150,13 @@ class TestToken:
 class TestReading:
     def test_alert(self) -> None:
         """Id, rule and coordinates are taken from an alert's JSON."""
-        value = {"id": "i", "rule": {"id": "r"}, "source": {"partition": 1, "offset": 2}, "original": {"text": A}}
+        source = {"partition": 1, "offset": 2, "record_timestamp": 1_250}
+        value = {"id": "i", "rule": {"id": "r"}, "source": source, "original": {"text": A}}
         text = orjson.dumps(value | {"detected_at": "1970-01-01T00:00:01.500000Z"})
         read = read_alert(SimpleNamespace(value=lambda: text))
 
         assert (read.dead_letter, read.token, read.identity, read.rule) == (False, A, "i", "r")
-        assert (read.partition, read.offset, read.detected) == (1, 2, 1.5)
+        assert (read.partition, read.offset, read.detected, read.recorded) == (1, 2, 1.5, 1.25)
 
     def test_broken_alert(self) -> None:
         """What is not an alert counts as invented."""

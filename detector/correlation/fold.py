@@ -176,7 +176,10 @@ class Fold:
                 continue
             add = adds[number]
             if add is None:
-                counts["unknown"] += 1
+                name, place = message.definitions[number], (source, offset, ordinal)
+                known = name.startswith("~") and self.stage.add(name, rule, group, time_us, place, value, timestamp_ms)
+                if not known:
+                    counts["unknown"] += 1
                 continue
             if time_us < watermark_us and not runnings[number].state.holds(group, time_us):
                 counts["late"] += 1

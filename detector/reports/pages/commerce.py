@@ -33,7 +33,10 @@ def shop(tables: Tables) -> Section:
         [
             _funnel(tables),
             _searches(tables),
-            ("Funnel by segment, and what to try", whole(tables, "funnel")),
+            (
+                "Funnel by segment, and what to try",
+                whole(tables, "funnel", "customer_segment", "weakest_step", "advice"),
+            ),
             ("Journeys", whole(tables, "journeys")),
             ("Features", whole(tables, "features_used")),
             ("Searches", whole(tables, "searches")),

@@ -198,10 +198,10 @@ def levels(tables: Tables) -> Chart:
     return pie("levels", "Log levels", about, rows, ("level", "events"), colours=_LEVELS, missing=missing)
 
 
-def whole(tables: Tables, name: str) -> Grid:
-    """A result table with all its columns, titled by their names."""
+def whole(tables: Tables, name: str, *first: str) -> Grid:
+    """A result table with all its columns, titled by their names; some of them first."""
     table = tables.get(name)
-    fields = [] if table is None else list(table.schema)
+    fields = [] if table is None else sorted(table.schema, key=lambda each: each.name not in first)
     return grid(tables, name, *(Column(each.name, _title(each.name), _kind(each.name, each.type)) for each in fields))
 
 
@@ -212,10 +212,14 @@ _SHARES = frozenset(
         "conversion_rate",
         "coverage",
         "error_rate",
+        "latest",
+        "mean",
         "parse_rate",
+        "peak",
         "share_of_time",
     )
 )
+"""Columns whose values are between 0 and 1."""
 
 
 def _title(name: str) -> str:

@@ -35,7 +35,7 @@ def resources(tables: Tables) -> Section:
         [
             _utilization(tables),
             ("Utilization", whole(tables, "resource_utilization")),
-            ("Forecast", whole(tables, "capacity_forecast")),
+            ("Forecast", whole(tables, "capacity_forecast", "subject", "resource", "recommendation")),
         ],
     )
 
@@ -45,7 +45,10 @@ def causes(tables: Tables) -> Section:
     return Section(
         "Classes and causes",
         [
-            ("Episodes of rising errors, with their likely cause", whole(tables, "root_causes")),
+            (
+                "Episodes of rising errors, with their likely cause",
+                whole(tables, "root_causes", "started", "service_name", "likely_cause"),
+            ),
             ("Classes of errors", whole(tables, "error_classes")),
             ("Deployments", whole(tables, "deployments")),
         ],

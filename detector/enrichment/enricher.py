@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from detector.sigma.values import text_of
 
 MAX_KNOWN = 65_536
 """Answers that are kept of each source and field; then it begins anew."""
+MAX_KNOWN_CHARACTERS = 8 << 20
+"""Of their values together, likewise."""
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 _FIRST, _LAST = -(1 << 63), (1 << 63) - 1
@@ -39,7 +41,7 @@ class Enricher:
     names: what they may give, with types.
     """
 
-    __slots__ = ("_known", "_providers", "_questions", "names")
+    __slots__ = ("_held", "_known", "_providers", "_questions", "names")
 
     def __init__(self, providers: Sequence[Provider]) -> None:
         self._providers = tuple(providers)
@@ -49,6 +51,7 @@ class Enricher:
             for field, names in provider.asked().items()
         )
         self._known: dict[tuple[int, str], dict[str, Answer]] = {}
+        self._held: dict[tuple[int, str], int] = {}  # characters
         self.names: dict[str, type] = {}
         for question in self._questions:
             for name, type_ in question.names.items():
@@ -77,13 +80,16 @@ class Enricher:
                     for name, each in answer.fields.items():
                         event.ecs.setdefault(name, each)
 
-    def look_up(self, question: Question, values: Iterable[str]) -> Mapping[str, Answer]:
+    def look_up(self, question: Question, values: Collection[str]) -> Mapping[str, Answer]:
         """What is known of distinct values, and of others."""
         known = self._known.setdefault((question.number, question.field), {})
         fresh = [value for value in values if value not in known]
-        if len(known) + len(fresh) > MAX_KNOWN:
+        key = (question.number, question.field)
+        self._held[key] = self._held.get(key, 0) + sum(map(len, fresh))
+        if len(known) + len(fresh) > MAX_KNOWN or self._held[key] > MAX_KNOWN_CHARACTERS:
             known.clear()
             fresh = list(values)
+            self._held[key] = sum(map(len, fresh))
         if fresh:
             known.update(zip(fresh, self._providers[question.number].look_up(question.field, fresh), strict=True))
         return known

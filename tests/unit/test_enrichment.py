@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +24,7 @@ from detector.enrichment.geo import Places
 from detector.enrichment.model import Answer
 from detector.metrics import ReloadResult
 from detector.pipeline import Pipeline
-from detector.reload import load
+from detector.reload import Reloader, load
 from detector.window import WindowResult
 from tests import mmdb
 from tests.unit.test_pipeline import HARMLESS, window
@@ -208,7 +210,7 @@ class TestSources:
     def test_worker_imports(self, tmp_path: Path) -> None:
         """What is not configured is not imported."""
         code = (
-            "import sys; from detector.pipeline import Pipeline; from detector.reload import load;"
+            "import sys; from detector.pipeline import Pipeline; from detector.reload import Reloader, load;"
             "from detector.config import Config, Rules; Pipeline(load(Config(rules=Rules(builtin=False)))[0]);"
             "print({'maxminddb', 'ua_parser', 'detector.enrichment.feeds'} & sys.modules.keys())"
         )
@@ -239,6 +241,22 @@ class TestReload:
             load(settings, running=running.enrichment)
 
         assert len(alerts(Pipeline(running).run(window(ABROAD)))) == 1
+
+    def test_watched(self, tmp_path: Path, city: Path) -> None:
+        """The service notices a changed file, and lets the next epoch have it; what is broken changes nothing."""
+        settings = config(tmp_path, COUNTRY, is_internal=True, geo_databases=(city,))
+        with Reloader(settings) as reloader:
+            before = reloader.spec
+            time.sleep(0.2)  # until it watches
+            mmdb.write(tmp_path / "new", {"203.0.113.0/24": mmdb.place("FJ", "Suva")}).replace(city)
+            deadline = time.monotonic() + 60
+            while reloader.following is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+            after = pickle.loads(pickle.dumps(reloader.take()))
+
+        assert after.sha != before.sha
+        assert metrics.enrichment_entries.labels(str(city))._value.get() == 120
+        assert len(alerts(Pipeline(after).run(window(ABROAD)))) == 0
 
     def test_broken(self, tmp_path: Path, city: Path) -> None:
         """A file that breaks leaves the old one in use, counted."""

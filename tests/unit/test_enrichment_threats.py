@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.config import ThreatList
-from detector.enrichment import feeds, stix
+from detector.enrichment import enricher, feeds, stix
 from detector.enrichment.enricher import Enricher
 from detector.enrichment.indicators import Indicator, recognized, url
 from detector.enrichment.networks import network
@@ -268,8 +268,23 @@ class TestThreats:
         assert "threat.indicator.description" not in event.ecs
 
 
+class TestEnricher:
+    @pytest.mark.parametrize("limit", ["MAX_KNOWN", "MAX_KNOWN_CHARACTERS"])
+    def test_bounded(self, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+        """However many values, and however long ones, are looked up, what is kept is bounded, and answers are right."""
+        monkeypatch.setattr(enricher, limit, 100)
+        made = Enricher([Threats(read("evil.example"))])
+        question = next(each for each in made.all if each.field == "url.domain")
+
+        for number in range(200):
+            answers = made.look_up(question, [f"{number}.example", "evil.example"])
+            assert not answers[f"{number}.example"].fields
+            assert answers["evil.example"].fields
+            assert len(answers) <= 100
+
+
 def _enriched(indicators: list[Indicator], fields: dict[str, Any], time_us: int = 0) -> Event:
     event = Event(0, 0, {}, dict(fields), b"", "raw", ())
-    enricher = Enricher([Threats(indicators)])
-    enricher.add([event], [time_us], enricher.all)
+    made = Enricher([Threats(indicators)])
+    made.add([event], [time_us], made.all)
     return event

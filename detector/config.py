@@ -312,8 +312,7 @@ class Enrichment(_Section):
     user_agents: bool = False
     """Whether user agents are told apart by name, version, system and device."""
     risk: bool = False
-    """Whether alerts tell what is known against their source's address, as a number from 0 to 100. Each record is then
-    made an event, which costs many times what the direct lanes do."""
+    """Whether alerts tell what is known against their source's address, as a number from 0 to 100."""
     risk_half_life_s: float = Field(default=3_600.0, ge=1.0, le=2_592_000.0)
     """How long it takes until what an address did counts half, seconds."""
 

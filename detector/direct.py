@@ -15,7 +15,9 @@ import pyarrow as pa
 
 from detector.config import InputTopic, Limits
 from detector.enrichment.enricher import Enricher
-from detector.enrichment.lane import Plan, asked, fill
+from detector.enrichment.lane import Plan, asked, did, fill
+from detector.enrichment.risk import Row
+from detector.enrichment.risks import FIELDS as WATCHED
 from detector.enrichment.uses import Use
 from detector.events import Event, LogSource
 from detector.parsing.direct.derived import Derived
@@ -36,10 +38,11 @@ _View = tuple[Bound, int, int]
 
 
 class _Views(NamedTuple):
-    """How the rules see a kind, and what its records are given besides."""
+    """How the rules see a kind, what its records are given besides, and the slots of what is watched."""
 
     views: tuple[_View, ...]
     plan: Plan | None
+    watched: tuple[int | None, ...]
 
 
 _Kind = TypeVar("_Kind", bound="Kind | LineFormat")
@@ -63,12 +66,14 @@ class Direct:
     matches: columns of row, rule by its number, and the place of the first of the event's log sources through which the
         rule matches it; each pair once, those of a row together and in the order of the rules.
     rows: the records that matched nothing, and events: how many of each format they are.
+    seen: what the sources of these did, if that is watched.
     """
 
     rest: np.ndarray
     matches: np.ndarray
     rows: np.ndarray
     events: Counter[str]
+    seen: tuple[Row, ...] = ()
 
     def by_row(self) -> dict[int, list[tuple[int, int]]]:
         """The matches of each row that has some, as rule and place."""
@@ -81,7 +86,18 @@ class Direct:
 class DirectLane:
     """The records of one topic. It remembers kinds of records, nothing of what is in them."""
 
-    __slots__ = ("_engine", "_enriched", "_enricher", "_json", "_lines", "_logsource", "_parsers", "_topic", "limits")
+    __slots__ = (
+        "_engine",
+        "_enriched",
+        "_enricher",
+        "_json",
+        "_lines",
+        "_logsource",
+        "_parsers",
+        "_topic",
+        "_watched",
+        "limits",
+    )
 
     def __init__(
         self,
@@ -94,6 +110,7 @@ class DirectLane:
         """enrich: what rules read that events get from elsewhere."""
         self._enricher = enrich.enricher if enrich else Enricher(())
         self._enriched = enrich.names if enrich else frozenset[str]()
+        self._watched = WATCHED if enrich and enrich.risks else ()
         self._parsers = parsers
         self._engine = engine
         self._topic = topic
@@ -129,6 +146,7 @@ class DirectLane:
             np.concatenate([found.matches, matches]),
             np.concatenate([found.rows, rows[more.rows]]),
             found.events + more.events,
+            found.seen + more.seen,
         )
 
     def _asked(self, logsource: LogSource) -> tuple[str, ...]:
@@ -136,7 +154,7 @@ class DirectLane:
         bound = self._engine.bound(logsource)
         fields = bound.program.fields if bound is not None else ()
         enriched = self._enriched.intersection(fields)
-        return (*fields, *(question.field for question in self._enricher.questions(enriched)))
+        return (*fields, *(question.field for question in self._enricher.questions(enriched)), *self._watched)
 
     def _is_enriched(self, name: str, paths: tuple[str, ...]) -> bool:
         """Whether a field is one that is enriched. Raises UnfitError where it stands for such a one, or for more."""
@@ -160,9 +178,12 @@ class DirectLane:
                         fields[name] = FieldSlots((given.slot(name),) if enriched else kind.slots_of(binding, name))
                     seen.append((bound, fields, place))
             plan = given.plan(kind.slots.get, lambda: len(kind.slots))
+            watched = tuple(map(kind.slots.get, self._watched))
+            if any(slot is None and kind.makes(name) for name, slot in zip(self._watched, watched, strict=True)):
+                return None
         except UnfitError:
             return None
-        return _added(seen, plan, readings)
+        return _added(seen, plan, watched, readings)
 
     def _views_of(self, kind: Kind, readings: dict[int, Reading]) -> _Views | None:
         """How the rules see a kind, None if they read what is in no slot."""
@@ -187,10 +208,11 @@ class DirectLane:
                     fields[KEYWORDS] = FieldSlots(fields[KEYWORDS].slots, fields[KEYWORDS].bits | IS_PRESENT)
                 seen.append((bound, fields, place))
             derived = kind.derived
+            watched = tuple(_slot_of(derived, name) for name in self._watched)
             plan = given.plan(lambda field: _slot_of(derived, field), lambda: derived.first + derived.width)
         except UnfitError:
             return None
-        return _added(seen, plan, readings)
+        return _added(seen, plan, watched, readings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +258,10 @@ def _slot_of(derived: Derived, field: str) -> int | None:
 
 
 def _added(
-    seen: list[tuple[Bound, dict[str, FieldSlots], int]], plan: Plan | None, readings: dict[int, Reading]
+    seen: list[tuple[Bound, dict[str, FieldSlots], int]],
+    plan: Plan | None,
+    watched: tuple[int | None, ...],
+    readings: dict[int, Reading],
 ) -> _Views:
     """The views of a kind, with the slots of the plan where they will be."""
     views: list[_View] = []
@@ -247,7 +272,7 @@ def _added(
                 fields[name] = FieldSlots(slots, field.bits)
         reading = readings.setdefault(id(bound), Reading(bound.program.fields))
         views.append((bound, reading.add(fields), place))
-    return _Views(tuple(views), plan)
+    return _Views(tuple(views), plan, watched)
 
 
 class _Lane(Generic[_Kind]):
@@ -281,8 +306,8 @@ class _Lane(Generic[_Kind]):
         rows: dict[int, tuple[Bound, list[np.ndarray], list[tuple[int, int, int]]]] = {}
         for number in np.flatnonzero(np.bincount(kinds + 1, minlength=1)[1:]).tolist():
             part = np.flatnonzero(kinds == number)
-            seen = self._views[number]
-            for bound, view, place in seen.views if seen else ():
+            its = self._views[number]
+            for bound, view, place in its.views if its else ():
                 _, its_rows, its_views = rows.setdefault(id(bound), (bound, [], []))
                 its_rows.append(part)
                 its_views.append((len(part), view, place))
@@ -297,10 +322,14 @@ class _Lane(Generic[_Kind]):
         harmless[matches[:, 0]] = -1
         done = np.flatnonzero(harmless >= 0)
         events: Counter[str] = Counter()
+        seen: list[Row] = []
         for number, count in enumerate(np.bincount(harmless[done]).tolist()):
             if count:
                 events[self.lane.kinds[number].parser.name] += count
-        return Direct(np.flatnonzero(kinds < 0), matches, done, events)
+                its = self._views[number]
+                if its and its.watched:
+                    seen += did(slots, np.flatnonzero(harmless == number), its.watched)
+        return Direct(np.flatnonzero(kinds < 0), matches, done, events, tuple(seen))
 
 
 def _first_places(matches: np.ndarray) -> np.ndarray:

@@ -142,7 +142,7 @@ class Pipeline:
             if alike not in lanes:
                 lanes[alike] = DirectLane(self.parsers, self.rules.engine, topic, spec.limits, self._enrich)
         self._lanes = {topic.name: lanes[topic.format, topic.logsource] for topic in spec.topics}
-        self.direct = not (self._enrich and self._enrich.risks)  # which need an event of each record
+        self.direct = True
 
     def run(self, window: Window) -> WindowResult:
         """Everything that a window causes, whatever its records are: nothing that they hold raises."""
@@ -208,6 +208,7 @@ class Pipeline:
         outcome.evaluated = [int(part.rows[row]) for row in {event.record for event in parsed.events}]
         if direct is not None:
             outcome.evaluated += part.rows[direct.rows].tolist()
+            outcome.seen += ((row, part.newest_us) for row in direct.seen)
             for name, count in direct.events.items():
                 outcome.counts["events", name] += count
         outcome.seconds["parse"] = parsed_at - direct_at
@@ -347,6 +348,11 @@ class _Part:
         """When events happened, in UTC microseconds: by themselves, else by their records."""
         stamps = self._columns[1]
         return [int(stamps[each.record]) * 1_000 if each.time_us is None else each.time_us for each in events]
+
+    @property
+    def newest_us(self) -> int:
+        """The latest time of a record, UTC microseconds."""
+        return int(self._columns[1].max()) * 1_000
 
     def last_by_span(self, rows: np.ndarray) -> np.ndarray:
         """Of some rows the last one of each span, in order."""

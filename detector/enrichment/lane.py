@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from detector.enrichment.enricher import Enricher, Question
 from detector.enrichment.model import Answer
+from detector.enrichment.risk import Row
+from detector.enrichment.risks import judged
 from detector.parsing.columns import as_texts
 from detector.parsing.direct.slots import ABSENT_SIZE, ESCAPED, UNICODE, Slots
 from detector.parsing.simd import BLOCK
@@ -65,6 +68,46 @@ def fill(
             column.append(np.hstack((mine, more)).reshape(-1))
     starts, sizes, flags = map(np.concatenate, columns)
     return Slots(texts.behind(slots.data), bases, starts, sizes, flags), kinds
+
+
+def did(slots: Slots, rows: np.ndarray, fields: Sequence[int | None]) -> list[Row]:
+    """What the sources of some records of one kind did. fields: the slots of `risks.FIELDS`."""
+    source, *others = (None if slot is None else _column(slots, rows, slot).dictionary_encode() for slot in fields)
+    if source is None:
+        return []
+    codes, texts = [], []
+    for column in others:
+        values = column.dictionary.to_pylist() if column is not None else []
+        texts.append([*values, None])
+        codes.append(_codes(column) if column is not None else np.zeros(len(rows), np.int64))
+    width = [len(values) for values in texts]
+    kinds, which = np.unique(np.ravel_multi_index(codes, width), return_inverse=True)
+    verdicts = np.array(
+        [
+            judged(*(values[code] for values, code in zip(texts, np.unravel_index(kind, width), strict=True)))
+            for kind in kinds
+        ]
+    )
+    addresses = source.dictionary.to_pylist()
+    its = _codes(source)
+    there = its < len(addresses)
+    events, failed, missing = (
+        np.bincount(its[there], weights, len(addresses)).astype(int)
+        for weights in (None, *(verdicts[which[there], place].astype(float) for place in (0, 1)))
+    )
+    counts = zip(addresses, events.tolist(), failed.tolist(), missing.tolist(), strict=True)
+    return [(address, 0, *more) for address, *more in counts if address]
+
+
+def _column(slots: Slots, rows: np.ndarray, slot: int) -> pa.Array:
+    places = slots.bases[rows] + slot
+    return as_texts(slots.data, slots.starts[places], slots.sizes[places])
+
+
+def _codes(column: pa.DictionaryArray) -> np.ndarray:
+    """The number of each row's text; of those without one the next number."""
+    codes: np.ndarray = column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
+    return codes.astype(np.int64)
 
 
 class _Texts:

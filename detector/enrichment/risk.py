@@ -34,6 +34,9 @@ MAX_ADDRESSES = 65_536
 _COUNTS = 4
 """Points, events, failed, missing."""
 
+Row = tuple[str, int, int, int, int]
+"""An address, points of its alerts, its events, how many failed, how many asked for what is not there."""
+
 
 def scores(intelligence: Floats, points: Floats, events: Floats, failed: Floats, missing: Floats) -> Floats:
     """The scores of some addresses: the module's formula. intelligence: confidence, 0 to 100."""
@@ -66,12 +69,12 @@ class Seen:
     time_us: int
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[str, int, bool, bool]], time_us: int) -> Seen:
-        """Of events: address, points of its alerts, whether it failed, whether it asked for what is not there."""
+    def of(cls, rows: Iterable[Row], time_us: int) -> Seen:
+        """Of rows, of which several may be of an address."""
         counts: dict[str, list[int]] = {}
-        for address, alerts, failing, absent in rows:
+        for address, *more in rows:
             mine = counts.setdefault(address, [0] * _COUNTS)
-            for place, each in enumerate((alerts, 1, failing, absent)):
+            for place, each in enumerate(more):
                 mine[place] += each
         points, events, failed, missing = np.array(list(counts.values()), np.float64).reshape(-1, _COUNTS).T
         return cls(list(counts), points, events, failed, missing, time_us)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from detector.config import Level
 from detector.enrichment.names import RISK
-from detector.enrichment.risk import POINTS, Memory, Seen, level_of
+from detector.enrichment.risk import POINTS, Memory, Row, Seen, level_of
 from detector.enrichment.threats import Threats
 from detector.events import Event
 
@@ -17,9 +17,8 @@ _STATUS = "http.response.status_code"
 _NOT_FOUND = 404
 _FAILED = 400
 _REFUSED = frozenset(("blocked", "block", "denied", "deny", "dropped", "drop", "rejected", "reject"))
-
-Row = tuple[str, int, bool, bool]
-"""An event as `Seen.of` takes it."""
+FIELDS = (_SOURCE, _STATUS, "event.outcome", "event.action")
+"""What of an event counts."""
 
 
 class Risks:
@@ -58,10 +57,15 @@ def row_of(event: Event, levels: Iterable[Level]) -> Row | None:
     address = ecs.get(_SOURCE)
     if not isinstance(address, str):
         return None
-    status = ecs.get(_STATUS)
-    failed = ecs.get("event.outcome") == "failure" or (isinstance(status, int) and status >= _FAILED)
-    refused = str(ecs.get("event.action")).lower() in _REFUSED
-    return address, _points(levels), failed or refused, status == _NOT_FOUND or refused
+    failed, missing = judged(ecs.get(_STATUS), ecs.get("event.outcome"), ecs.get("event.action"))
+    return address, _points(levels), 1, failed, missing
+
+
+def judged(status: object, outcome: object, action: object) -> tuple[bool, bool]:
+    """Whether an event failed, and whether it asked for what is not there, by its fields, numbers also as texts."""
+    number = int(status) if isinstance(status, int) or (isinstance(status, str) and status.isdecimal()) else 0
+    refused = str(action).lower() in _REFUSED
+    return outcome == "failure" or number >= _FAILED or refused, number == _NOT_FOUND or refused
 
 
 def _points(levels: Iterable[Level]) -> int:

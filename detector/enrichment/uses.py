@@ -7,7 +7,8 @@ from typing import Self
 
 from detector.enrichment.enricher import Enricher
 from detector.enrichment.loading import Loaded, Sources, load
-from detector.enrichment.risks import Risks, Row, row_of
+from detector.enrichment.risk import Row
+from detector.enrichment.risks import Risks, row_of
 from detector.events import Event
 from detector.parsing.registry import Parsers
 from detector.sigma.nodes import FieldRef, leaves

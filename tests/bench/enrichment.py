@@ -1,8 +1,8 @@
 """What enrichment costs the pipeline on access-log lines, and how fast each source answers.
 
 The same windows run without enrichment; with it where no rule reads it (alerts only); where a rule reads it, in the
-direct lane and by way of events. Addresses: as many distinct ones as the demo's traffic has; for the rates of the
-sources each value is a new one. Databases and lists are generated.
+direct lane and by way of events; and with nothing but risk. Addresses: as many distinct ones as the demo's traffic has;
+for the rates of the sources each value is a new one. Databases and lists are generated.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ def run(*, short: bool) -> dict[str, Any]:
             "off": _rate(Config(), windows),
             "alerts_only": _rate(Config(enrichment=settings), windows),
             "in_rules": _rate(Config(enrichment=settings, rules=Rules(paths=(rule,))), windows),
+            "risk": _rate(Config(enrichment=Enrichment(risk=True)), windows),
             "in_rules_as_events": _rate(
                 Config(enrichment=settings, rules=Rules(paths=(rule,))), windows[:1], direct=False
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,8 +71,8 @@ class TestMemory:
     def test_decay(self) -> None:
         """Counts halve with time: as much of them again makes what there was."""
         memory, twin = Memory(3_600), Memory(3_600)
-        memory.add(Seen.of([("a", 10, True, True)] * 2, 0))
-        twin.add(Seen.of([("a", 10, True, True)], HOUR_US))
+        memory.add(Seen.of([("a", 10, 1, 1, 1)] * 2, 0))
+        twin.add(Seen.of([("a", 10, 1, 1, 1)], HOUR_US))
 
         assert memory.score("a", HOUR_US) == twin.score("a", HOUR_US)
         assert memory.score("a", 1_000 * HOUR_US) == 0
@@ -80,7 +81,7 @@ class TestMemory:
     def test_late(self) -> None:
         """What comes late counts as much as if it had come in time."""
         memory, twin = Memory(3_600), Memory(3_600)
-        parts = [Seen.of([("a", 10, False, False)], time) for time in (0, HOUR_US)]
+        parts = [Seen.of([("a", 10, 1, 0, 0)], time) for time in (0, HOUR_US)]
         for part in parts:
             memory.add(part)
         for part in reversed(parts):
@@ -92,9 +93,9 @@ class TestMemory:
         """Beyond the limit those are forgotten against whom least is known."""
         monkeypatch.setattr(risk, "MAX_ADDRESSES", 100)
         memory = Memory(3_600)
-        memory.add(Seen.of([("bad", 30, True, True)], 0))
+        memory.add(Seen.of([("bad", 30, 1, 1, 1)], 0))
         for number in range(0, 1_000, 10):
-            memory.add(Seen.of([(f"{number + each}", 0, False, False) for each in range(10)], number))
+            memory.add(Seen.of([(f"{number + each}", 0, 1, 0, 0) for each in range(10)], number))
 
         assert len(memory) <= 100
         assert memory.score("bad", 1_000) > 50
@@ -104,14 +105,40 @@ class TestMemory:
         """In whatever order things are seen, the scores are the same."""
         memory, twin = Memory(3_600), Memory(3_600)
         for address, points, hour in seen:
-            memory.add(Seen.of([(address, points, True, False)], hour * HOUR_US))
+            memory.add(Seen.of([(address, points, 1, 1, 0)], hour * HOUR_US))
         for address, points, hour in reversed(seen):
-            twin.add(Seen.of([(address, points, True, False)], hour * HOUR_US))
+            twin.add(Seen.of([(address, points, 1, 1, 0)], hour * HOUR_US))
 
         assert all(abs(memory.score(each, 10 * HOUR_US) - twin.score(each, 10 * HOUR_US)) <= 1 for each in "abc")
 
 
 class TestAlerts:
+    def test_same_in_the_direct_lane(self, tmp_path: Path) -> None:
+        """What harmless records tell of their sources is the same whether they become events or not."""
+        rule = tmp_path / "a.yml"
+        rule.write_text(PLAIN)
+        enrichment = Enrichment(risk=True)
+        spec, _ = load(Config(rules=Rules(paths=(rule,), builtin=False), enrichment=enrichment))
+        trail = {
+            "eventVersion": "1.08", "eventTime": "2026-11-24T08:00:00Z", "eventSource": "s3.amazonaws.com",
+            "eventName": "GetObject", "awsRegion": "eu-west-1", "sourceIPAddress": "192.0.2.7",
+        }  # fmt: skip
+        scan = [HARMLESS, HARMLESS.replace(b'1.1" 200', b'1.1" 404'), HARMLESS.replace(b'1.1" 200', b'1.1" 500')]
+        objects = [orjson.dumps(trail), orjson.dumps(trail | {"errorCode": "AccessDenied"})]
+        other = [each.replace(b"192.0.2.7", b"192.0.2.8") for each in scan[:2]]
+        told = []
+        for direct in (True, False):
+            pipeline = Pipeline(spec)
+            pipeline.direct = direct
+            pipeline.run(window(*(scan * 7 + objects * 9 + other)))
+            attacks = [each.replace(b"item/1", b"item/2") for each in (HARMLESS, other[0])]
+            found = alerts(pipeline.run(window(*attacks)))
+            told.append([each["event"]["reputation_score"] for each in found])
+
+        assert Pipeline(spec).lane("logs").run(window(*scan).records).seen == (("192.0.2.7", 0, 3, 2, 1),)
+        assert told[0] == told[1]
+        assert told[0][0] > told[0][1] > 40
+
     def test_told(self, tmp_path: Path) -> None:
         """An alert tells its source's risk: by its own level, what was seen before, and intelligence, to its end."""
         rule, listed = tmp_path / "a.yml", tmp_path / "bad.csv"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -57,10 +57,12 @@ class Area:
     questions: Mapping[str, Question]
     derive: Callable[[pa.Table], pa.Table]
 
-    def answer(self, events: pa.Table) -> dict[str, pa.Table]:
-        """The totals of some events, by question. A column that the events lack is null."""
+    def answer(self, events: pa.Table, only: Collection[str] | None = None) -> dict[str, pa.Table]:
+        """The totals of some events, by question (only these). A column that the events lack is null."""
         table = self.derive(pa.table({name: _column(events, name, kind) for name, kind in self.columns.items()}))
-        return {name: _answer(table, question) for name, question in self.questions.items()}
+        return {
+            name: _answer(table, question) for name, question in self.questions.items() if only is None or name in only
+        }
 
 
 def add(parts: Sequence[pa.Table], question: Question) -> pa.Table:

@@ -56,7 +56,7 @@ DEAD_LETTERS = pa.schema(
 
 def write(messages: Sequence[Message], folder: Path, name: str, form: Form) -> None:
     """Write the messages of a chunk below `folder/alerts` and `folder/dead_letters`; nothing where there are none."""
-    for role, to_row, schema in (("alerts", _alert, ALERTS), ("dead_letters", _letter, DEAD_LETTERS)):
+    for role, to_row, schema in (("alerts", alert_row, ALERTS), ("dead_letters", _letter, DEAD_LETTERS)):
         path = folder / role / f"{name}.{form}"
         own = [message for message in messages if message.topic == role]
         if not own:
@@ -75,7 +75,8 @@ def _alert_json(message: Message) -> bytes:
     return message.value or b""
 
 
-def _alert(message: Message) -> dict[str, Any]:
+def alert_row(message: Message) -> dict[str, Any]:
+    """The row of an alert, with the columns of ALERTS."""
     alert = orjson.loads(message.value or b"{}")
     rule, source = alert["rule"], alert["source"]
     return {

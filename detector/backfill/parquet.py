@@ -17,7 +17,7 @@ from detector.backfill.records import Chunk, batch
 
 RECORD_COLUMNS = ("event.original", "value", "message")
 """The first of these that a file has as text or bytes, with nothing but coordinates beside it, is the record."""
-_TIME_COLUMNS = ("@timestamp", "timestamp")
+TIME_COLUMNS = ("@timestamp", "timestamp")
 _COORDINATES = {"topic", "partition", "offset", "timestamp", "timestampType", "key", "headers", "value"}
 _ROWS = 20_000
 
@@ -37,15 +37,15 @@ def rows(piece: Piece, reference_ms: int | None) -> Iterator[Chunk]:
         sizes = [table.metadata.row_group(index).num_rows for index in range(piece.end)]
         start = sum(sizes[: piece.start])
         column = _record_column(table.schema_arrow)
-        time = next((name for name in _TIME_COLUMNS if name in table.schema_arrow.names), None)
+        time = next((name for name in TIME_COLUMNS if name in table.schema_arrow.names), None)
         columns = None if column is None else [column, *([time] if time else [])]
         fallback = file.changed_ms if reference_ms is None else reference_ms
         parts = []
         groups = range(piece.start, piece.end)
         at = start
         for each in table.iter_batches(batch_size=_ROWS, row_groups=list(groups), columns=columns):
-            values = pa.array(_objects(each), pa.binary()) if column is None else each.column(column).cast(pa.binary())
-            times = _times(each, time, fallback)
+            values = pa.array(objects(each), pa.binary()) if column is None else each.column(column).cast(pa.binary())
+            times = times_of(each, time, fallback)
             parts.append(batch(np.arange(at, at + each.num_rows), times, values))
             at += each.num_rows
     if at != start + sum(sizes[piece.start :]):
@@ -71,7 +71,7 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
-def _times(rows: pa.RecordBatch, name: str | None, fallback: int) -> np.ndarray[Any, Any]:
+def times_of(rows: pa.RecordBatch | pa.Table, name: str | None, fallback: int) -> np.ndarray[Any, Any]:
     """The rows' own times, Unix milliseconds."""
     if name is None or not pa.types.is_timestamp(rows.schema.field(name).type):
         return np.full(rows.num_rows, fallback, np.int64)
@@ -79,7 +79,8 @@ def _times(rows: pa.RecordBatch, name: str | None, fallback: int) -> np.ndarray[
     return np.asarray(pc.fill_null(stamps, fallback).to_numpy(zero_copy_only=False))
 
 
-def _objects(rows: pa.RecordBatch) -> list[bytes]:
+def objects(rows: pa.RecordBatch) -> list[bytes]:
+    """Each row as a JSON object."""
     return [
         orjson.dumps(row, default=_plain, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC) for row in rows.to_pylist()
     ]

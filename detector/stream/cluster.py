@@ -24,6 +24,7 @@ log = structlog.get_logger()
 def running(settings: config.Ray, *, readers: int) -> Iterator[None]:
     """Be connected to `settings.address`, or to a cluster of our own with a slot for each reader and a spare one.
 
+    A process that is connected already (a notebook) stays so.
     The spare slot keeps a warm process for the one that dies.
 
     Raises:
@@ -31,6 +32,9 @@ def running(settings: config.Ray, *, readers: int) -> Iterator[None]:
     """
     import ray
 
+    if ray.is_initialized():
+        yield
+        return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
     if settings.address is None:
         options |= {

@@ -20,6 +20,7 @@ NAMES = (
     "ingest",
     "latency",
     "parse",
+    "performance",
     "quality",
     "sigma",
     "soak",

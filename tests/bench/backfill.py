@@ -1,11 +1,14 @@
 """Old logs from files: parse to a lake, alerts of all rules, a report, and the memory of it.
 
 Generated access-log lines on all cores; times are those after Ray's start.
-- parse_lines_per_second: text to a lake in Parquet, without rules; parse_ratio_ray_re: against a plain Ray
-  `map_batches` with Python's `re`, as a tutorial would write it, over the first part of the same file.
+- parse_lines_per_second: text to a lake in Parquet, without rules. parse_ratio_ray_re, _duckdb, _polars: against a
+  plain Ray `map_batches` with Python's `re`, as a tutorial would write it, over the first part of the same file, and
+  against the regular expressions of DuckDB and polars, to Parquet, over the same file.
 - alerts_lines_per_second: the built-in rules, and SigmaHQ's where the corpora are.
-- report_events_per_second: the whole report from the lake. filter_rows_per_second, aggregate_rows_per_second: Ray
-  Data's own filter (status 400 and more) and groupby (status) over the lake.
+- report_events_per_second: the totals of the whole report from the lake, and its tables. report_ratio_duckdb: against
+  DuckDB's time for those of the totals that have rows. filter_rows_per_second, aggregate_rows_per_second: Ray Data's
+  own filter (status 400 and more) and groupby (status) over the lake. anomaly_events_per_second: the
+  totals for anomalies.
 - peak_memory_mb: PSS of all processes, with the object store, while alerts are looked for.
 """
 
@@ -23,28 +26,30 @@ from random import Random
 from typing import Any
 
 import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from detector.analytics import alerts as alert_files
+from detector.analytics import series, traffic
+from detector.analytics.tables import ERROR_RATE_FAILURES, size_above, tables
+from detector.analytics.totals import Totals, pack, unpack
 from detector.backfill.run import Request
 from detector.backfill.run import run as backfill
 from detector.config import Config, Rules
 from detector.reports import run as reports
 from detector.stream import cluster
+from tests.bench import backfill_peers as peers
 from tests.bench.quality import CORPORA
 from tests.sigmahq import sources
 
 LINES = 10_000_000
-SHORT_LINES = 200_000
+SHORT_LINES = 1_000_000
 PEER_LINES = 500_000
 ATTACKS_EVERY = 5_000
 MB = 1 << 20
 
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36"
 _BLOCK = 100_000
-_COMBINED = re.compile(
-    r'(?P<ip>\S+) (?P<ident>\S+) (?P<user>\S+) \[(?P<time>[^\]]+)\] "(?P<method>\S+) (?P<url>\S+) (?P<protocol>[^"]+)" '
-    r'(?P<status>\d{3}) (?P<size>\d+|-) "(?P<referrer>[^"]*)" "(?P<agent>[^"]*)"'
-)
-
 Figures = dict[str, float]
 
 
@@ -54,10 +59,14 @@ def run(*, short: bool) -> Figures:
     with tempfile.TemporaryDirectory(prefix="bench-backfill-") as name:
         folder = Path(name)
         log, sample = folder / "access.log", folder / "sample.log"
-        _generate(log, lines)
-        _generate(sample, min(lines, PEER_LINES))
+        generate(log, lines)
+        generate(sample, min(lines, PEER_LINES))
         figures = _parse(folder, log, lines)
-        figures["parse_ratio_ray_re"] = round(figures["parse_lines_per_second"] / _tutorial(sample), 2)
+        rate, cores = figures["parse_lines_per_second"], os.cpu_count() or 1
+        with cluster.running(Config().ray, readers=max(1, cores - cluster.SPARES)):
+            figures["parse_ratio_ray_re"] = round(rate / peers.ray_parse(sample), 2)
+        figures["parse_ratio_duckdb"] = round(rate / peers.duckdb_parse(log, folder / "duckdb.parquet", cores), 2)
+        figures["parse_ratio_polars"] = round(rate / peers.polars_parse(log, folder / "polars.parquet"), 2)
         return figures | _alerts(folder, log, lines) | _report(folder, lines)
 
 
@@ -70,7 +79,7 @@ def _parse(folder: Path, log: Path, lines: int) -> Figures:
 
 def _alerts(folder: Path, log: Path, lines: int) -> Figures:
     paths = (_web_rules(folder / "rules"),) if CORPORA.is_dir() else ()
-    with _memory() as peak:
+    with memory() as peak:
         summary = backfill(Config(rules=Rules(paths=paths)), Request((f"{log}=apache_combined",), folder / "found"))
     assert sum(summary.alerts.values()) >= lines // ATTACKS_EVERY
     return {"alerts_lines_per_second": round(lines / summary.seconds), "peak_memory_mb": round(peak())}
@@ -86,42 +95,67 @@ def _web_rules(folder: Path) -> Path:
 
 
 def _report(folder: Path, lines: int) -> Figures:
-    import ray
-    from ray.data.expressions import col
-
     figures: Figures = {}
     with cluster.running(Config().ray, readers=max(1, (os.cpu_count() or 1) - cluster.SPARES)):
         started = time.monotonic()
-        reports.total(folder / "lake")
-        figures["report_events_per_second"] = round(lines / (time.monotonic() - started))
-        status = ray.data.read_parquet(str(folder / "lake"), partitioning=None).select_columns(
-            ["http.response.status_code"]
-        )
-        status = status.rename_columns({"http.response.status_code": "status"})
+        tables(reports.total(folder / "lake"), alert_files.read(None))
+        rate = lines / (time.monotonic() - started)
+        figures["report_events_per_second"] = round(rate)
+        duckdb = peers.duckdb_totals(folder / "lake", lines, os.cpu_count() or 1)
+        figures["report_ratio_duckdb"] = round(rate / duckdb, 2)
         started = time.monotonic()
-        assert status.filter(expr=col("status") >= 400).count() > 0
+        assert anomalous(folder / "lake") > 0
+        figures["anomaly_events_per_second"] = round(lines / (time.monotonic() - started))
+        started = time.monotonic()
+        assert filtered(folder / "lake") > 0
         figures["filter_rows_per_second"] = round(lines / (time.monotonic() - started))
         started = time.monotonic()
-        assert sum(row["count()"] for row in status.groupby("status").count().take_all()) == lines
+        assert aggregated(folder / "lake") == lines
         figures["aggregate_rows_per_second"] = round(lines / (time.monotonic() - started))
     return figures
 
 
-def _tutorial(log: Path) -> float:
-    """Lines a second of what a tutorial would write."""
+def filtered(lake: Path) -> int:
+    """How many responses have status 400 or more, by Ray Data's filter; needs a running Ray."""
+    from ray.data.expressions import col
+
+    return int(_statuses(lake).filter(expr=col("status") >= 400).count())
+
+
+def aggregated(lake: Path) -> int:
+    """How many events there are, by Ray Data's groupby of their status; needs a running Ray."""
+    return sum(row["count()"] for row in _statuses(lake).groupby("status").count().take_all())
+
+
+def _statuses(lake: Path) -> Any:
     import ray
 
-    def parse(batch: dict[str, Any]) -> dict[str, Any]:
-        found = [match.groupdict() for text in batch["text"] if (match := _COMBINED.match(text))]
-        return {name: [row[name] for row in found] for name in _COMBINED.groupindex}
-
-    with cluster.running(Config().ray, readers=max(1, (os.cpu_count() or 1) - cluster.SPARES)):
-        started = time.monotonic()
-        count = ray.data.read_text(str(log)).map_batches(parse).count()
-        return float(count / (time.monotonic() - started))
+    status = ray.data.read_parquet(str(lake), partitioning=None).select_columns(["http.response.status_code"])
+    return status.rename_columns({"http.response.status_code": "status"})
 
 
-def _generate(path: Path, lines: int) -> None:
+def anomalous(lake: Path) -> int:
+    """The number of responses above the 99th percentile and of addresses with many errors."""
+    import ray
+
+    columns = [name for name in traffic.AREA.columns if name not in series.COLUMNS and name != "url.path"]
+    totals = Totals()
+    data = ray.data.read_parquet(str(lake), partitioning=None).select_columns(columns)
+    for batch in data.map_batches(_outliers, batch_format="pyarrow", batch_size=None).iter_batches(
+        batch_format="pyarrow", batch_size=None, prefetch_batches=0
+    ):
+        for name, part in unpack(batch):
+            totals.add(name, part)
+    failing = totals.of("addresses").filter(pc.greater(totals.of("addresses")["failed"], ERROR_RATE_FAILURES))
+    return size_above(totals.of("sizes"), 0.99)[1] + int(failing.num_rows)
+
+
+def _outliers(events: pa.Table) -> pa.Table:
+    answers = traffic.AREA.answer(events, ("addresses", "sizes"))
+    return pack(answers)
+
+
+def generate(path: Path, lines: int) -> None:
     random = Random(1)
     with path.open("wb") as file:
         for start in range(0, lines, _BLOCK):
@@ -141,7 +175,7 @@ def _line(number: int, random: Random) -> str:
 
 
 @contextmanager
-def _memory() -> Iterator[Callable[[], float]]:
+def memory() -> Iterator[Callable[[], float]]:
     """The peak of the memory of this process and all below it, MiB, while it is entered."""
     peak = 0.0
     over = threading.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -69,6 +70,22 @@ def write(messages: Sequence[Message], folder: Path, name: str, form: Form) -> N
             else:
                 to_json = _alert_json if role == "alerts" else _letter_json
                 temporary.write_bytes(b"".join(to_json(message) + b"\n" for message in own))
+
+
+def write_incidents(messages: Sequence[Message], folder: Path) -> None:
+    """Write all states of incidents as `folder/incidents/incidents.jsonl`; nothing where there are none."""
+    path = folder / "incidents/incidents.jsonl"
+    if not messages:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replaced(path) as temporary:
+        temporary.write_bytes(b"".join((message.value or b"") + b"\n" for message in messages))
+
+
+def by_header(messages: Sequence[Message], role: str, header: str) -> dict[str, int]:
+    """How many messages of a role there are, by the value of a header."""
+    return dict(Counter(dict(each.headers)[header].decode() for each in messages if each.topic == role))
 
 
 def _alert_json(message: Message) -> bytes:

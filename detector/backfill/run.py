@@ -18,7 +18,7 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 from ray.exceptions import RayError
 
-from detector.backfill import chain, files, plan
+from detector.backfill import chain, correlate, files, outputs, plan
 from detector.backfill.files import File
 from detector.backfill.outputs import Form
 from detector.backfill.plan import Piece, Unreadable
@@ -29,7 +29,9 @@ from detector.errors import DetectorError
 from detector.parsing.registry import AUTO, compile_parsers
 from detector.pipeline import Spec
 from detector.reload import load
+from detector.sigma.ruleset import RuleSet
 from detector.stream import cluster
+from detector.window import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,7 @@ def run(config: Config, request: Request, watch: Watch = lambda _summary, _total
     Raises:
         DetectorError: nothing can be read or written, or the run broke off; `resume` goes on with it.
     """
-    # Correlations need their topics: here, the events of their rules are alerts themselves.
-    spec = replace(load(config)[0], correlate=False)
+    spec, rules = load(config)
     formats = {AUTO, *compile_parsers(spec.parsers, limits=spec.limits).definitions}
     found = files.find([files.source(argument, formats) for argument in request.sources])
     summary = Summary(files=len(found))
@@ -125,6 +126,8 @@ def run(config: Config, request: Request, watch: Watch = lambda _summary, _total
                             summary.phases[phase] = summary.phases.get(phase, 0.0) + seconds
                     summary.seconds = time.monotonic() - started
                     watch(summary, total)
+        if spec.correlate:
+            _correlate(config, rules, request, summary)
     if request.events is not None and request.events.is_dir():
         summary.lake_head = chain.seal(request.events)
     return summary
@@ -190,7 +193,19 @@ def _job(config: Config, request: Request, spec: Spec) -> Job:
         window_bytes=config.input.max_window_bytes,
         reference_ms=request.reference_ms,
         limits=config.limits,
+        correlate=config.correlation.enabled,
     )
+
+
+def _correlate(config: Config, rules: RuleSet, request: Request, summary: Summary) -> None:
+    """Write what the entries of all chunks cause together, and count it."""
+    found: dict[str, list[Message]] = {}
+    for message in correlate.fold(config, rules, request.out):
+        found.setdefault(message.topic, []).append(message)
+    outputs.write(found.get("alerts", []), request.out, "correlations", request.form)
+    outputs.write_incidents(found.get("incidents", []), request.out)
+    for level, count in outputs.by_header(found.get("alerts", []), "alerts", "level").items():
+        summary.alerts[level] = summary.alerts.get(level, 0) + count
 
 
 def _with_files(spec: Spec, found: Sequence[File]) -> Spec:

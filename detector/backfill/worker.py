@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from detector.backfill import lake, outputs, parquet, records
+from detector.backfill import correlate, lake, outputs, parquet, records
 from detector.backfill.files import File, UnreadableFileError
 from detector.backfill.outputs import Form
 from detector.backfill.plan import Piece, Unreadable
@@ -34,6 +33,7 @@ class Job:
 
     spec: of the pipeline, an ObjectRef; each file is a topic of it. folder: for alerts and dead letters. lake: for
     events, or None. window_records, window_bytes: of the windows into which a chunk is cut.
+    correlate: whether to write what it has for correlations, too.
     """
 
     spec: Any
@@ -46,6 +46,7 @@ class Job:
     window_bytes: int
     reference_ms: int | None
     limits: Limits
+    correlate: bool = False
 
 
 @dataclass(slots=True)
@@ -119,6 +120,8 @@ def _evaluate(place: _Place, batch: pa.RecordBatch, job: Job) -> Outcome:
     outcome = Outcome(chunk_name(place.number, place.start), place.stored, batch.num_rows, whole=place.whole)
     messages: list[Message] = []
     tables: list[pa.Table] = []
+    entries: list[correlate.Placed] = []
+    source = correlate.source_name(place.file.name, FILE)
     for part in _windows(batch, job):
         offsets = part.column("offset")
         span = Span(place.file.name, FILE, offsets[0].as_py(), offsets[-1].as_py() + 1, part.num_rows, -1)
@@ -126,6 +129,7 @@ def _evaluate(place: _Place, batch: pa.RecordBatch, job: Job) -> Outcome:
         messages += result.messages
         outcome.evaluated += sum(each.evaluated for each in result.spans)
         outcome.rejected += sum(each.rejected for each in result.spans)
+        entries += [(source, entry) for each in result.spans for entry in each.entries]
         outcome.counts.add(result.counts)
         for phase, seconds in result.seconds.items():
             outcome.seconds[phase] = outcome.seconds.get(phase, 0.0) + seconds
@@ -133,17 +137,14 @@ def _evaluate(place: _Place, batch: pa.RecordBatch, job: Job) -> Outcome:
             tables.append(_events(pipeline, place.file, part, job, outcome))
     started = time.perf_counter()
     outputs.write(messages, job.folder, outcome.name, job.form)
+    if job.correlate:
+        correlate.write(entries, job.folder, outcome.name)
     if job.lake is not None:
         lake.write(pa.concat_tables(tables), job.lake, Path(place.file.path).name, outcome.name)
     outcome.seconds["write"] = time.perf_counter() - started
-    outcome.alerts = _by_header(messages, "alerts", "level")
-    outcome.dead_letters = _by_header(messages, "dead_letters", "detector.reason")
+    outcome.alerts = outputs.by_header(messages, "alerts", "level")
+    outcome.dead_letters = outputs.by_header(messages, "dead_letters", "detector.reason")
     return outcome
-
-
-def _by_header(messages: Sequence[Message], role: str, header: str) -> dict[str, int]:
-    """How many messages of a role there are, by the value of a header."""
-    return dict(Counter(dict(each.headers)[header].decode() for each in messages if each.topic == role))
 
 
 def _windows(batch: pa.RecordBatch, job: Job) -> Iterator[pa.RecordBatch]:

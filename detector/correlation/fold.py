@@ -137,6 +137,13 @@ class Fold:
             self._settle()
         return fired
 
+    def apply_in_time(self, message: Columns) -> list[Fired]:
+        """Take in entries that come in the order of their times, so that their places are in none; as `apply`."""
+        fired: list[Fired] = []
+        if message.columns:
+            self._take(message, -1, fired)
+        return fired
+
     @property
     def groups(self) -> int:
         """Groups that are held, over all correlations."""

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import ray
-
 from detector.analytics import alerts as alert_files
 from detector.analytics.tables import tables
 from detector.backfill.run import Request
@@ -46,6 +44,8 @@ def _stages(folder: Path, log: Path, cores: int) -> list[tuple[str, float, float
     parsing = Config(rules=Rules(builtin=False), backfill=own)
     source = (f"{log}=apache_combined",)
     folder.mkdir()
+    import ray
+
     lake = folder / "lake"
     ray.init(
         address="local", num_cpus=cores, include_dashboard=False, object_store_memory=256 << 20, log_to_driver=False

@@ -22,7 +22,7 @@ from detector.enrichment.uses import Use
 from detector.events import Event, LogSource
 from detector.parsing.direct.derived import Derived
 from detector.parsing.direct.lane import JsonLane, Kind
-from detector.parsing.direct.line_format import LineFormat
+from detector.parsing.direct.line_format import EITHER, LineKind
 from detector.parsing.direct.line_lane import LineLane
 from detector.parsing.direct.slots import Slots
 from detector.parsing.direct.symbols import Leaf, UnfitError
@@ -31,7 +31,7 @@ from detector.parsing.registry import AUTO, Parsers
 from detector.sigma.engine import Bound, Engine
 from detector.sigma.engine.kernels import HAS_VALUE, IS_NULL, IS_PRESENT
 from detector.sigma.engine.slots import FieldSlots, Reading
-from detector.sigma.fields import KEYWORDS, flatten, keyword_values, values_at
+from detector.sigma.fields import KEYWORDS, RAW, flatten, keyword_values, values_at
 
 _View = tuple[Bound, int, int]
 """Rules that run on a kind, the view through which they see it, and the place of its log source among its bindings."""
@@ -45,7 +45,7 @@ class _Views(NamedTuple):
     watched: tuple[int | None, ...]
 
 
-_Kind = TypeVar("_Kind", bound="Kind | LineFormat")
+_Kind = TypeVar("_Kind", bound="Kind | LineKind")
 
 
 class _Reads(Protocol[_Kind]):
@@ -116,7 +116,7 @@ class DirectLane:
         self._topic = topic
         self._logsource = LogSource(**topic.logsource.model_dump()) if topic.logsource else None
         self.limits = limits
-        self._lines: _Lane[LineFormat] | None = None
+        self._lines: _Lane[LineKind] | None = None
         self._json: _Lane[Kind] | None = None
         if topic.format == AUTO or topic.format in parsers.text:
             lane = LineLane(parsers, topic.format, self._logsource, limits, self._asked)
@@ -149,8 +149,10 @@ class DirectLane:
             found.seen + more.seen,
         )
 
-    def _asked(self, logsource: LogSource) -> tuple[str, ...]:
+    def _asked(self, logsource: LogSource | None) -> tuple[str, ...]:
         """The fields that rules read of events of a log source, and those that are looked up for them."""
+        if logsource is None:
+            return ()
         bound = self._engine.bound(logsource)
         fields = bound.program.fields if bound is not None else ()
         enriched = self._enriched.intersection(fields)
@@ -158,13 +160,13 @@ class DirectLane:
 
     def _is_enriched(self, name: str, paths: tuple[str, ...]) -> bool:
         """Whether a field is one that is enriched. Raises UnfitError where it stands for such a one, or for more."""
-        if self._enriched.isdisjoint(paths):
+        if self._enriched.isdisjoint(path.removeprefix(RAW).removeprefix(EITHER) for path in paths):
             return False
         if paths != (name,):
             raise UnfitError(f"{name} stands for what is not in a line")
         return True
 
-    def _views_of_lines(self, kind: LineFormat, readings: dict[int, Reading]) -> _Views | None:
+    def _views_of_lines(self, kind: LineKind, readings: dict[int, Reading]) -> _Views | None:
         """How the rules see the lines of a format, None if they read what is in no line."""
         given = _Given(self._enricher, kind.makes)
         seen: list[tuple[Bound, dict[str, FieldSlots], int]] = []

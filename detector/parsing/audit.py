@@ -13,7 +13,8 @@ _NAMES = (
     "acct apparmor cgroup cmd comm cwd data denied_mask device dir exe file info key name new-chardev new-disk new-fs "
     "ocomm old-chardev old-disk old-fs operation path peer proctitle profile root_dir sw unit vm watch"
 )
-_ENCODED = frozenset(_NAMES.split())
+ENCODED = frozenset(_NAMES.split())
+"""Fields whose text may be in hexadecimal."""
 _ARGUMENTS = "EXECVE"
 MAX_PAIRS = 4_096
 _HEX = frozenset("0123456789abcdefABCDEF")
@@ -45,7 +46,7 @@ def _read(text: str, fields: dict[str, str], *, arguments: bool) -> None:
             end = text.find(" ", equals)
             at = len(text) if end < 0 else end
             value = text[equals + 1 : at]
-            if (arguments and key[:1] == "a" and key[1:2].isdigit() and "_len" not in key) or key in _ENCODED:
+            if (arguments and key[:1] == "a" and key[1:2].isdigit() and "_len" not in key) or key in ENCODED:
                 value = _decoded(value)
         if key and value not in ABSENT:
             fields.setdefault(key, value)

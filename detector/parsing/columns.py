@@ -33,7 +33,7 @@ class LineColumns:
     names: of ECS fields. integers: those of them that are whole numbers.
     """
 
-    __slots__ = ("_form", "_integers", "_lane", "_limits", "_logsource", "_parsers", "_times", "schema")
+    __slots__ = ("_form", "_integers", "_lane", "_limits", "_logsource", "_names", "_parsers", "_times", "schema")
 
     def __init__(  # noqa: PLR0917
         self,
@@ -50,10 +50,12 @@ class LineColumns:
         self._logsource = logsource
         self._integers = frozenset(integers)
         self.schema = pa.schema([(name, self._type(name)) for name in names])
-        times = {path for parser in parsers.text.values() if (time := parser.definition.time) for path in time.paths}
-        asked = tuple({*names, *times} - {TIME})
-        self._lane = LineLane(parsers, form, logsource, limits, lambda _logsource: asked)
-        self._times = [Instants.of(kind) for kind in self._lane.kinds]
+        self._names = tuple(names)
+        self._lane = LineLane(parsers, form, logsource, limits, lambda source: self._names if source is None else ())
+        for parser, known in list(self._lane.formats.items()):
+            if not all(known.gives_integers(name) for name in self._integers.intersection(names)):
+                del self._lane.formats[parser]
+        self._times: dict[str, Instants] = {}
 
     def _type(self, name: str) -> pa.DataType:
         return TIME_TYPE if name == TIME else pa.int64() if name in self._integers else pa.string()
@@ -71,8 +73,12 @@ class LineColumns:
         return both.take(pa.array(np.argsort(np.concatenate([lines, rows]), kind="stable")))
 
     def lines(self, records: pa.RecordBatch) -> tuple[list[tuple[str, np.ndarray, pa.RecordBatch]], np.ndarray]:
-        """Of the lines that kernels read, by format: name, rows, columns; and the rows of all others."""
+        """Of the lines that kernels read, by format: name, rows, columns; and the rows of all others.
+
+        Lines of a format whose events may have fields beyond those that definitions name are among the others.
+        """
         slots, kinds = self._lane.read(records)
+        kinds[np.isin(kinds, [number for number, kind in enumerate(self._lane.kinds) if kind.format.beginnings])] = -1
         found = []
         for number in np.unique(kinds[kinds >= 0]).tolist():
             rows = np.flatnonzero(kinds == number)
@@ -88,7 +94,7 @@ class LineColumns:
             if name == TIME:
                 columns.append(self._times_of(records, slots, rows, kinds))
                 continue
-            slot = np.array([kind.slots.get(name, -1) for kind in self._lane.kinds], np.int64)
+            slot = np.array([kind.format.slots.get(name, -1) for kind in self._lane.kinds], np.int64)
             if not len(rows) or slot[kinds].max() < 0:
                 columns.append(pa.nulls(len(rows), type_))
                 continue
@@ -100,8 +106,14 @@ class LineColumns:
         us, there = np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
         for number in np.flatnonzero(np.bincount(kinds)).tolist():
             its = np.flatnonzero(kinds == number)
-            us[its], there[its] = self._times[number].read(records, slots, rows[its])
+            us[its], there[its] = self._times_in(self._lane.kinds[number].format).read(records, slots, rows[its])
         return pa.Array.from_buffers(TIME_TYPE, len(rows), [valid(there), pa.py_buffer(us)])
+
+    def _times_in(self, form: LineFormat) -> Instants:
+        times = self._times.get(form.parser.name)
+        if times is None:
+            times = self._times[form.parser.name] = Instants.of(form)
+        return times
 
     def _of_events(self, records: pa.RecordBatch, rows: np.ndarray) -> tuple[pa.RecordBatch, np.ndarray]:
         """The same by way of events, of which a record may have several, or none."""
@@ -154,48 +166,58 @@ def _integers(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> pa.Arr
 class Instants:
     """Reads the times of the lines of a format: in a kernel, and what is left by `TimeParser`."""
 
-    __slots__ = ("_parser", "_slot", "_steps")
+    __slots__ = ("_epoch", "_parser", "_slots", "_steps")
 
-    def __init__(self, slot: int | None, formats: tuple[str, ...]) -> None:
-        self._slot = slot
+    def __init__(self, slots: Sequence[int], formats: tuple[str, ...]) -> None:
+        """slots: the places for it, in their order."""
+        self._slots = slots
         self._parser = TimeParser(formats)
-        self._steps = time_kernels.steps_of(formats)
+        self._epoch = int("epoch" in formats)
+        self._steps = time_kernels.steps_of(each for each in formats if each != "epoch")
 
     @classmethod
-    def of(cls, kind: LineFormat) -> Instants:
-        """Of a format; one that has no time, or several places for it, has none in columns."""
-        time = kind.parser.definition.time
-        slot = kind.slots.get(RAW + time.paths[0]) if time and len(time.paths) == 1 else None
-        return cls(slot, time.formats if time else ())
+    def of(cls, form: LineFormat) -> Instants:
+        """Of a format."""
+        time = form.parser.definition.time
+        slots = [form.slots[RAW + path] for path in time.paths if RAW + path in form.slots] if time else []
+        return cls(slots, time.formats if time else ())
 
     def read(self, records: pa.RecordBatch, slots: Slots, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The times of some rows, and whether they have one."""
-        if self._slot is None:
-            return np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
-        starts, sizes = _of_slots(slots, rows, np.full(len(rows), self._slot))
+        """The times of some rows, and whether they have one: the first place that can be read counts."""
+        us, there = np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
+        left = np.arange(len(rows))
+        for slot in self._slots:
+            if not len(left):
+                break
+            read, known, plausibly = self._place(records, slots, rows[left], slot)
+            us[left[known]] = read[known]
+            there[left[known]] = plausibly[known]
+            left = left[~known]
+        return us, there
+
+    def _place(
+        self, records: pa.RecordBatch, slots: Slots, rows: np.ndarray, slot: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The times in a slot, whether there is one that can be read, and whether it can belong to the record."""
+        starts, sizes = _of_slots(slots, rows, np.full(len(rows), slot))
         reference_ms = records.column("timestamp").to_numpy()[rows]
-        known = (reference_ms >= 0) & (reference_ms <= _LAST_MS)
+        dated = (reference_ms >= 0) & (reference_ms <= _LAST_MS)
         reference_us = reference_ms * 1_000
         out = np.full(len(rows), time_kernels.UNREAD, np.int64)
         if self._steps is not None:
-            years = np.where(known, reference_ms, 0).astype("datetime64[ms]").astype("datetime64[Y]").astype(np.int32)
+            years = np.where(dated, reference_ms, 0).astype("datetime64[ms]").astype("datetime64[Y]").astype(np.int32)
+            years += np.int32(1970)
             time_kernels.times(
-                slots.data,
-                starts,
-                sizes,
-                *self._steps,
-                reference_us,
-                years + np.int32(1970),
-                out,
+                slots.data, starts, sizes, *self._steps, self._epoch, reference_us, years, out,
                 np.zeros(time_kernels.PARTS, np.int64),
-            )
-        there = (out != time_kernels.UNREAD) & (
-            ~known | ((out >= reference_us - MAX_BEHIND_US) & (out <= reference_us + MAX_AHEAD_US))
-        )
-        for row in np.flatnonzero((sizes >= 0) & ((out == time_kernels.UNREAD) | ~known)).tolist():
+            )  # fmt: skip
+        known = out != time_kernels.UNREAD
+        plausibly = known & (~dated | ((out >= reference_us - MAX_BEHIND_US) & (out <= reference_us + MAX_AHEAD_US)))
+        for row in np.flatnonzero((sizes >= 0) & (~known | ~dated)).tolist():
             text = slots.data[starts[row] : starts[row] + sizes[row]].tobytes().decode()
-            reference = int(reference_us[row]) if known[row] else None
+            reference = int(reference_us[row]) if dated[row] else None
             instant, _ = self._parser.parse(text, reference)
-            there[row] = instant is not None and plausible(instant.us, reference)
+            known[row] = instant is not None
+            plausibly[row] = instant is not None and plausible(instant.us, reference)
             out[row] = instant.us if instant is not None else 0
-        return out, there
+        return out, known, plausibly

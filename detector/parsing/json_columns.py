@@ -81,7 +81,7 @@ class JsonColumns:
         leaves = [value for value in found if value is not None]
         if len(leaves) > 1 or not all(isinstance(leaf, Leaf) and leaf.quoted for leaf in leaves):
             return None
-        return _Places(slots, Instants(leaves[0].slot if leaves else None, time.formats if time else ()))
+        return _Places(slots, Instants([leaf.slot for leaf in leaves[:1]], time.formats if time else ()))
 
     def _found(self, slots: Slots, kinds: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Starts and sizes of each column, of all rows; what has escapes becomes of no kind."""

@@ -282,6 +282,11 @@ class LogSourceMap:
         """The log sources of all rows, in their order."""
         return tuple(binding for _, binding in self._rows)
 
+    def of(self, rows: int, topic: LogSource | None) -> tuple[Binding, ...]:
+        """The log sources of an event for which some rows hold, as bits, and those that the topic's setting adds."""
+        own = [binding for number, (_, binding) in enumerate(self._rows) if rows >> number & 1]
+        return completed(_told_apart(own), topic)
+
     def bindings(self, raw: Raw, ecs: Ecs, topic: LogSource | None) -> tuple[Binding, ...]:
         """The log sources that the fields make the event be, and those that the topic's setting adds.
 

@@ -9,7 +9,7 @@ import re2
 
 from detector.events import Binding, Event, LogSource
 from detector.parsing.definition import ProgramDefinition, TextDefinition
-from detector.parsing.mapping import Ecs, FieldMap, LogSourceMap, check_groups, time_map
+from detector.parsing.mapping import Ecs, FieldMap, LogSourceMap, check_groups, completed, time_map
 from detector.parsing.model import Line
 from detector.parsing.pattern import DefinitionError, Groups, compiled, partial, searched, tokenizer
 from detector.parsing.tokenizer import NO_MATCH
@@ -27,18 +27,19 @@ Unparsed = Callable[[Line, Event, str, int], None]
 class ProgramParser:
     """Reads the messages of a program: one automaton over all its patterns says which one takes a message."""
 
-    __slots__ = ("_automaton", "_fields", "_patterns", "_tokenizer", "_unpack", "name", "programs")
+    __slots__ = ("_automaton", "_fields", "_unpack", "definition", "name", "patterns", "programs", "tokenizer")
 
     def __init__(self, definition: ProgramDefinition) -> None:
+        self.definition = definition
         self.name = definition.name
         self.programs = definition.programs
-        self._patterns = [
+        self.patterns = [
             compiled(message.pattern, "messages", index, "pattern") for index, message in enumerate(definition.messages)
         ]
         self._unpack = [unpacker(message.unpack) for message in definition.messages]
         if not any(self._unpack):
             check_groups(definition.fields, self.groups)
-        for index, (message, pattern) in enumerate(zip(definition.messages, self._patterns, strict=True)):
+        for index, (message, pattern) in enumerate(zip(definition.messages, self.patterns, strict=True)):
             if not message.unpack:
                 check_groups(message.fields, frozenset(pattern.names), "messages", index)
         self._fields = [FieldMap(message.fields | definition.fields) for message in definition.messages]
@@ -46,12 +47,12 @@ class ProgramParser:
         for message in definition.messages:
             self._automaton.Add(f"(?s:{message.pattern})")
         self._automaton.Compile()
-        self._tokenizer = tokenizer(*(message.pattern for message in definition.messages))
+        self.tokenizer = tokenizer(*(message.pattern for message in definition.messages))
 
     @property
     def groups(self) -> frozenset[str]:
         """The groups of all its patterns."""
-        return frozenset(name for pattern in self._patterns for name in pattern.names)
+        return frozenset(name for pattern in self.patterns for name in pattern.names)
 
     def apply(self, messages: Sequence[str], raws: Sequence[dict[str, str]], ecs: Sequence[Ecs]) -> None:
         """Add to the fields of events what their messages give."""
@@ -59,7 +60,7 @@ class ProgramParser:
         for message, (number, groups), raw, fields in zip(messages, self._matches(messages), raws, ecs, strict=True):
             if number == NO_MATCH:
                 continue
-            pattern = self._patterns[number]
+            pattern = self.patterns[number]
             if groups is None:
                 (groups,) = pattern.by_re2([message])  # noqa: PLW2901 -- the same, asked otherwise
                 if groups is None:  # beyond the automaton's memory, say
@@ -80,8 +81,8 @@ class ProgramParser:
         What the tokenizer does not take, the automaton is asked for.
         """
         found: Iterable[tuple[int, Groups | None]] = ((NO_MATCH, None) for _ in messages)
-        if self._tokenizer is not None:
-            found = self._tokenizer.texts([message.encode() for message in messages])
+        if self.tokenizer is not None:
+            found = self.tokenizer.texts([message.encode() for message in messages])
         for message, match in zip(messages, found, strict=True):
             yield match if match[0] >= 0 else (min(self._automaton.Match(message.encode()) or (NO_MATCH,)), None)
 
@@ -106,7 +107,6 @@ class TextParser:
         "_fields",
         "_partial",
         "_program",
-        "_programs",
         "_sources",
         "_time",
         "_unpack",
@@ -114,6 +114,7 @@ class TextParser:
         "groups",
         "name",
         "pattern",
+        "programs",
     )
 
     def __init__(
@@ -141,8 +142,8 @@ class TextParser:
         self._sources = LogSourceMap(definition.logsources, tables)
         self._program = definition.program
         self._content = definition.content
-        self._programs = programs if definition.program else {}
-        for parser in {id(parser): parser for parser in self._programs.values()}.values():
+        self.programs = programs if definition.program else {}
+        for parser in {id(parser): parser for parser in self.programs.values()}.values():
             if both := parser.groups & groups:
                 raise DefinitionError(f"groups {sorted(both)} are also groups of {parser.name}", "pattern")
 
@@ -154,6 +155,14 @@ class TextParser:
     def bindings(self, topic: LogSource | None) -> tuple[Binding, ...]:
         """The log sources of its events, where these depend on no field."""
         return self._sources.bindings({}, {}, topic)
+
+    def bindings_of(self, rows: int, topic: LogSource | None) -> tuple[Binding, ...]:
+        """The log sources of events for which some rows of its table hold, as bits."""
+        return self._sources.of(rows, topic)
+
+    def possible(self, topic: LogSource | None) -> tuple[Binding, ...]:
+        """The log sources that its events can have in a topic."""
+        return completed(list(self.declared), topic)
 
     def parse(self, lines: Sequence[Line], topic: LogSource | None, unparsed: Unparsed) -> list[Event]:
         """The events of lines that the pattern takes; `unparsed` is told of the others."""
@@ -176,14 +185,14 @@ class TextParser:
             found.append((line, raw, {}))
         for _, raw, ecs in found:
             self._fields.apply(raw, ecs)
-        if self._programs:
+        if self.programs:
             self._apply_programs(found)
         return [self._event(line, raw, ecs, topic, self.name) for line, raw, ecs in found]
 
     def _apply_programs(self, found: list[tuple[Line, dict[str, str], Ecs]]) -> None:
         by_program: dict[ProgramParser, list[tuple[str, dict[str, str], Ecs]]] = defaultdict(list)
         for _, raw, ecs in found:
-            parser = self._programs.get(raw.get(self._program or "", ""))
+            parser = self.programs.get(raw.get(self._program or "", ""))
             if parser:
                 by_program[parser].append((raw.get(self._content or "", ""), raw, ecs))
         for parser, rows in by_program.items():

@@ -34,11 +34,11 @@ _MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 
 def steps_of(formats: Iterable[str]) -> tuple[Ints, Ints] | None:
-    """The steps of some forms, (n, 2) of kind and byte, and where each form ends; None where one is not known here."""
+    """The steps of some forms (not `epoch`), (n, 2) of kind and byte, and where each ends; None: one is not known."""
     steps: list[tuple[int, int]] = []
     ends: list[int] = []
     for form in formats:
-        if form == "epoch" or not form.isascii():
+        if not form.isascii():
             return None
         if form == "rfc3339":
             steps.append((RFC3339, 0))
@@ -245,12 +245,44 @@ def _again(data: Bytes, at: int, size: int, before: int, size_before: int, found
 
 
 @compiled
+def _unix(data: Bytes, at: int, end: int) -> Any:
+    """As `timestamps.epoch`; a text with more than 19 digits is left."""
+    whole, place = _number(data, at, end, 1, 19)
+    if place < 0:
+        return UNREAD
+    digits = place - at
+    micro = np.int64(0)
+    if place < end:
+        if data[np.uint64(place)] != 46:
+            return UNREAD
+        micro, place = _fraction(data, place + 1, end)
+        if place < 0:
+            return UNREAD
+        if place < end:
+            if data[np.uint64(place)] != 58:
+                return UNREAD
+            _, place = _fraction(data, place + 1, end)
+            if place != end:
+                return UNREAD
+    if digits <= 11:
+        us = whole * 1_000_000 + micro
+    elif digits <= 14:
+        us = whole * 1_000
+    elif digits <= 17:
+        us = whole
+    else:
+        us = whole // 1_000
+    return us if _FIRST_US <= us <= _LAST_US else UNREAD
+
+
+@compiled
 def times(  # noqa: PLR0917
     data: Bytes,
     starts: Ints,
     sizes: Ints,
     steps: Ints,
     step_end: Ints,
+    epochs: int,
     reference_us: Longs,
     years: Ints,
     out: Longs,
@@ -260,7 +292,7 @@ def times(  # noqa: PLR0917
 
     Arrays:
         starts, sizes: (rows,) of the texts; a negative size: there is none, and none in `out`.
-        steps, step_end: from `steps_of`.
+        steps, step_end: from `steps_of`. epochs: whether a text of no form may be a Unix time.
         reference_us, years: (rows,) the record's timestamp and its year, which a text without one is near to.
         out: (rows,) out; UNREAD for what is left to `TimeParser`.
         found: scratch of PARTS zeros.
@@ -276,8 +308,10 @@ def times(  # noqa: PLR0917
             continue
         before = row
         first = 0
+        read = False
         for last in step_end:
             if _read(data, at, at + sizes[row], steps, first, last, found):
+                read = True
                 if found[_YEAR]:
                     out[row] = _instant(found, found[_YEAR])
                 else:
@@ -289,3 +323,6 @@ def times(  # noqa: PLR0917
                             out[row] = near
                 break
             first = last
+        if epochs and not read:
+            out[row] = _unix(data, at, at + sizes[row])
+            before = -1

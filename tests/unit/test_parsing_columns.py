@@ -95,6 +95,9 @@ def mistyped(draw: st.DrawFn) -> str:
     )
 
 
+EPOCHS = st.from_regex(r"[0-9]{0,21}(\.[0-9]{0,8})?(:[0-9]{0,3})?[x:]?", fullmatch=True) | TIMES
+
+
 class TestTimes:
     @settings(max_examples=200, deadline=None)
     @given(
@@ -116,6 +119,7 @@ class TestTimes:
             starts,
             np.diff(offsets).astype(np.int32),
             *steps,
+            0,
             reference_us,
             years,
             out,
@@ -130,9 +134,38 @@ class TestTimes:
             else:
                 assert instant is None or instant.leap
 
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(EPOCHS, min_size=1, max_size=8))
+    def test_unix_times(self, texts: list[str]) -> None:
+        """So it does with Unix times, but those of 20 digits, which it leaves."""
+        data, offsets = joined([text.encode() for text in texts])
+        steps = time_kernels.steps_of(("rfc3339",))
+        assert steps is not None
+        out = np.empty(len(texts), np.int64)
+        rows = len(texts), REFERENCE_MS * 1_000
+        starts, sizes = offsets[:-1].astype(np.int32), np.diff(offsets).astype(np.int32)
+        time_kernels.times(
+            data,
+            starts,
+            sizes,
+            *steps,
+            1,
+            np.full(*rows),
+            np.full(len(texts), 2024, np.int32),
+            out,
+            np.zeros(time_kernels.PARTS, np.int64),
+        )
+
+        for text, us in zip(texts, out.tolist(), strict=True):
+            instant, _ = TimeParser(("rfc3339", "epoch")).parse(text, REFERENCE_MS * 1_000)
+            if us != time_kernels.UNREAD:
+                assert instant is not None
+                assert instant.us == us
+            else:
+                assert instant is None or instant.leap or len(text.partition(".")[0]) == 20
+
     def test_left_to_the_plain_one(self) -> None:
-        """Of Unix times and the two halves of a day the kernel knows nothing."""
-        assert time_kernels.steps_of(("rfc3339", "epoch")) is None
+        """Of the two halves of a day the kernel knows nothing."""
         assert time_kernels.steps_of(("%a %b %d %I:%M:%S %p %Y",)) is None
 
 

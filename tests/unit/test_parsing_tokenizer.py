@@ -36,13 +36,12 @@ Found = tuple[int, tuple[bytes | None, ...]] | None
 def by_tokenizer(tokenizer: Tokenizer, lines: Sequence[bytes]) -> list[Found | int]:
     data, offsets = joined(lines)
     spans = tokenizer.spans(data, offsets[:-1], offsets[1:])
-    ends = [sum(tokenizer.groups[:number]) for number in range(len(tokenizer.groups) + 1)]
     found: list[Found | int] = []
     for line, status, bounds in zip(lines, spans.status.tolist(), spans.bounds.tolist(), strict=True):
         if status < 0:
             found.append(GAVE_UP if status == GAVE_UP else None)
         else:
-            its = bounds[ends[status] : ends[status + 1]]
+            its = bounds[: tokenizer.groups[status]]
             found.append((status, tuple(None if start == UNSET else line[start:end] for start, end in its)))
     return found
 

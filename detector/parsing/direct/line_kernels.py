@@ -1,7 +1,7 @@
-"""Numba kernels from the groups of lines to slots: what `detector.parsing.values` makes of texts, where it is simple.
+"""Numba kernels from the fields of lines to slots: what `detector.parsing.mapping` makes of texts, where it is simple.
 
-A row for which a step is not simple is `odd` in it; the plain converter is asked then. So these kernels need not know
-everything, but what they do must be what the converters do.
+Where a kernel does not know what a converter makes of a text, it looks into a memo of what the plain one has made, and
+says what is missing there.
 """
 
 from __future__ import annotations
@@ -10,21 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from detector.parsing.direct.address_kernels import ipv6, is_ipv4
-from detector.parsing.direct.request_kernels import put, request, url
+from detector.parsing.direct.field_kernels import CONSTANT, NO, UNKNOWN, YES, convert
+from detector.parsing.direct.names import hashed
+from detector.parsing.direct.request_kernels import put
 from detector.parsing.direct.utf8_kernels import BEYOND_ASCII, UNFIT, text_state
 from detector.parsing.jit import Bytes, Ints, Longs, compiled
-from detector.parsing.tokenizer.kernels import UNSET
 
-COPY, INT, FLOAT, ADDRESS, URL, REQUEST, OTHER = range(7)
-"""Kinds of steps. COPY: the text as it stands. OTHER: only the converter knows."""
-UNUSED = -2
-"""Of a group that is in no slot and in no step."""
+KIND, SKIP, CONDITIONS, CONDITIONS_END, SOURCES, SOURCES_END, TARGETS, TEMPLATE = range(8)
+"""Columns of a way. SKIP: the way that comes after this one has given a value. TEMPLATE: whether sources are parts."""
+FIELD, SLOT, ANY, TEXTS, TEXTS_END = range(5)
+"""Columns of a condition: a field, and the slot that counts where that is not there (-1: none); whether any value
+will do; the texts of which it must be one."""
 UNICODE = 2
 """Flag of a slot, as in `slots`."""
-_MAX_DIGITS = 18
-_MAX_EXACT, _MAX_ZEROS = 15, 3
-"""Of a decimal number: characters with its point, and zeros behind that."""
 
 
 @compiled
@@ -51,156 +49,250 @@ def states(  # noqa: PLR0917 -- kernels take arrays and numbers, not objects
 
 
 @compiled
-def _equals(  # noqa: PLR0917
-    data: Bytes, at: int, size: int, texts: Bytes, first: int, last: int
+def _holds(  # noqa: PLR0917
+    data: Bytes,
+    row: int,
+    base: int,
+    conditions: Ints,
+    first: int,
+    last: int,
+    texts: Bytes,
+    text_end: Ints,
+    field_starts: Ints,
+    field_sizes: Ints,
+    starts: Ints,
+    sizes: Ints,
 ) -> bool:
-    if last - first != size:
-        return False
-    for place in range(size):  # noqa: SIM110 -- numba knows no all()
-        if data[np.uint64(at + place)] != texts[np.uint64(first + place)]:
+    """Whether all of some conditions hold."""
+    for number in range(first, last):
+        condition = conditions[number]
+        at, size = np.int64(0), np.int64(-1)
+        if condition[FIELD] >= 0:
+            at, size = np.int64(field_starts[row, condition[FIELD]]), np.int64(field_sizes[row, condition[FIELD]])
+        if size < 0 and condition[SLOT] >= 0:
+            at, size = np.int64(starts[base + condition[SLOT]]), np.int64(sizes[base + condition[SLOT]])
+        if size < 0:
+            return False
+        if condition[ANY]:
+            continue
+        found = False
+        for text in range(condition[TEXTS], condition[TEXTS_END]):
+            begin = np.int64(text_end[text])
+            if np.int64(text_end[text + 1]) - begin != size:
+                continue
+            found = True
+            for place in range(size):
+                if data[np.uint64(at + place)] != texts[np.uint64(begin + place)]:
+                    found = False
+                    break
+            if found:
+                break
+        if not found:
             return False
     return True
 
 
 @compiled
-def _is_digits(data: Bytes, at: int, end: int) -> bool:
-    for place in range(at, end):
-        byte = data[np.uint64(place)]
-        if byte < 48 or byte > 57:
-            return False
-    return at < end
-
-
-@compiled
-def decimal(data: Bytes, at: int, end: int) -> Any:
-    """Where the shortest text of a decimal number stands in it, and its size; 0 where it is not to be had so.
-
-    Of up to 15 digits and at least 0.0001, beyond which Python writes exponents.
-    """
-    if at >= end or end - at > _MAX_EXACT:
-        return at, 0
-    point = end
-    for place in range(at, end):
-        byte = data[np.uint64(place)]
-        if byte == 46 and point == end:
-            point = place
-        elif byte < 48 or byte > 57:
-            return at, 0
-    if point == at or point == end - 1:
-        return at, 0
-    while point - at > 1 and data[np.uint64(at)] == 48:
-        at += 1
-    if point < end:
-        while data[np.uint64(end - 1)] == 48:
-            end -= 1
-        if end - 1 == point:
-            end = point
-    if point < end and data[np.uint64(at)] == 48 and at + 1 == point:
-        zeros = 0
-        while data[np.uint64(point + 1 + zeros)] == 48:
-            zeros += 1
-        if zeros > _MAX_ZEROS:
-            return at, 0
-    return at, end - at
-
-
-@compiled
-def derive(  # noqa: PLR0917, C901, PLR0912, PLR0915 -- one case for each kind of step
+def masks(  # noqa: PLR0917
     data: Bytes,
-    to: int,
-    records: Longs,
-    begin: Longs,
+    rows: Longs,
+    row_end: Ints,
+    conditions: Ints,
+    texts: Bytes,
+    text_end: Ints,
+    field_starts: Ints,
+    field_sizes: Ints,
+    bases: Longs,
+    starts: Ints,
+    sizes: Ints,
+    out: Longs,
+) -> None:
+    """Which of up to 63 sets of conditions hold, as bits. row_end: where those of each set end."""
+    for index in range(rows.shape[0]):
+        row = rows[index]
+        bits = np.int64(0)
+        first = 0
+        for number in range(row_end.shape[0]):
+            last = row_end[number]
+            if _holds(
+                data, row, bases[row], conditions, first, last, texts, text_end, field_starts, field_sizes, starts,
+                sizes,
+            ):  # fmt: skip
+                bits |= np.int64(1) << number
+            first = last
+        out[index] = bits
+
+
+@compiled
+def copied(  # noqa: PLR0917
+    rows: Longs,
+    copies: Ints,
     state: Bytes,
-    bounds: Ints,
-    raw: Ints,
-    steps: Ints,
-    targets: Ints,
-    absent: Bytes,
-    absent_end: Ints,
+    field_starts: Ints,
+    field_sizes: Ints,
     bases: Longs,
     starts: Ints,
     sizes: Ints,
     flags: Bytes,
-    odd: Bytes,
-    there: Bytes,
+) -> None:
+    """Fields as slots. copies: (n, 3) a field, its slot, and the slot that counts where it is not there (-1: none)."""
+    for row in rows:
+        base = bases[row]
+        flag = UNICODE if state[row] == BEYOND_ASCII else 0
+        for copy in range(copies.shape[0]):
+            field, slot, other = copies[copy, 0], copies[copy, 1], copies[copy, 2]
+            if field >= 0 and field_sizes[row, field] >= 0:
+                put(base, slot, field_starts[row, field], field_sizes[row, field], flag, starts, sizes, flags)
+            elif other >= 0:
+                put(base, slot, starts[base + other], sizes[base + other], flags[base + other], starts, sizes, flags)
+
+
+@compiled
+def _remembered(  # noqa: PLR0917
+    data: Bytes, way: int, at: int, size: int, places: Ints, keys: Ints, key_texts: Bytes
+) -> Any:
+    """The number of what the converter of a way has made of a text, -1 where that is not known."""
+    mask = np.uint64(places.shape[0] - 1)
+    place = (hashed(data, at, at + size) + np.uint64(way) * np.uint64(0x9E3779B97F4A7C15)) & mask
+    while places[place]:
+        number = np.int64(places[place]) - 1
+        if keys[number, 0] == way and keys[number, 2] == size:
+            first = np.int64(keys[number, 1])
+            same = True
+            for each in range(size):
+                if data[np.uint64(at + each)] != key_texts[np.uint64(first + each)]:
+                    same = False
+                    break
+            if same:
+                return number
+        place = (place + np.uint64(1)) & mask
+    return np.int64(-1)
+
+
+@compiled
+def derive(  # noqa: PLR0917, C901, PLR0912, PLR0915 -- one loop over the ways of a line, with tables for all
+    data: Bytes,
+    to: int,
+    rows: Longs,
+    state: Bytes,
+    field_starts: Ints,
+    field_sizes: Ints,
+    ways: Ints,
+    conditions: Ints,
+    sources: Ints,
+    targets: Ints,
+    texts: Bytes,
+    text_end: Ints,
+    places: Ints,
+    keys: Ints,
+    key_texts: Bytes,
+    result_end: Ints,
+    results: Ints,
+    made: int,
+    bases: Longs,
+    starts: Ints,
+    sizes: Ints,
+    flags: Bytes,
+    pending: Bytes,
+    misses: Longs,
     scratch: Longs,
 ) -> Any:
-    """Fill in the slots of some records, whose sizes are all ABSENT before; returns where the arena ends then.
+    """Fill in the slots of some rows by the ways of a table of fields; returns where the arena ends, and misses.
 
     Arrays:
-        data: the lines, and behind them from `to` on an arena with room for twice their bytes.
-        records: (rows,) the record of each row. begin, state: of each record.
-        bounds: (rows, groups, 2) from the tokenizer.
-        raw: (groups,) the slot of the text as it stands, -1 where nobody asks, UNUSED where nobody asks at all.
-        steps: (steps, 2) kind and group. targets: (steps, n) slots that it fills in, -1 where nobody asks.
-        absent, absent_end: texts that stand for no value.
-        odd: (rows, steps) out.
-        there: (groups,) scratch. scratch: for 8 numbers.
+        data: the lines, and behind them from `to` on an arena.
+        field_starts, field_sizes: (all rows, fields) texts of fields; a negative size: it is not there.
+        ways, conditions: see KIND and FIELD. A way gives the value of the first of its sources that has one.
+        sources: fields (-1: one that no line has), of a template fields and texts: number of a text plus one, negative.
+        targets: slots, -1 where nobody asks.
+        places, keys, key_texts, result_end, results: the memo. keys: (n, 3) way, and start and size of a text in
+            `key_texts`. results: (m, 5) slot, start and size from `made` on, flag, whether it only fills a gap.
+        pending: (rows,) out, whether something was missing. misses: (n, 3) out, way, start and size of a text.
+        scratch: for 8 numbers.
     """
-    groups = raw.shape[0]
-    for row in range(records.shape[0]):
-        record = records[row]
-        line, base = begin[record], bases[record]
-        flag = UNICODE if state[record] == BEYOND_ASCII else 0
-        for group in range(groups):
-            if raw[group] == UNUSED:
+    missed = 0
+    for index in range(rows.shape[0]):
+        row = rows[index]
+        base = bases[row]
+        flag = UNICODE if state[row] == BEYOND_ASCII else 0
+        pending[index] = 0
+        way = 0
+        while way < ways.shape[0]:
+            it = ways[way]
+            if it[CONDITIONS] < it[CONDITIONS_END] and not _holds(
+                data, row, base, conditions, it[CONDITIONS], it[CONDITIONS_END], texts, text_end, field_starts,
+                field_sizes, starts, sizes,
+            ):  # fmt: skip
+                way += 1
                 continue
-            start, end = bounds[row, group, 0], bounds[row, group, 1]
-            here = start != UNSET
-            first = 0
-            for last in absent_end:
-                if here and _equals(data, line + start, end - start, absent, first, last):
-                    here = False
-                first = last
-            there[group] = 1 if here else 0
-            if here:
-                put(base, raw[group], line + start, end - start, flag, starts, sizes, flags)
-        for step in range(steps.shape[0]):
-            odd[row, step] = 0
-            kind, group = steps[step, 0], steps[step, 1]
-            if there[group] == 0:
+            kind = it[KIND]
+            done = NO
+            first, last = it[SOURCES], it[SOURCES_END]
+            if kind == CONSTANT:
+                text = sources[first]
+                put(
+                    base,
+                    targets[it[TARGETS]],
+                    made + text_end[text],
+                    text_end[text + 1] - text_end[text],
+                    UNICODE,
+                    starts,
+                    sizes,
+                    flags,
+                )
+                way = it[SKIP]
                 continue
-            at, end = line + bounds[row, group, 0], line + bounds[row, group, 1]
-            target = targets[step]
-            if kind == COPY:
-                put(base, target[0], at, end - at, flag, starts, sizes, flags)
-            elif kind == INT:
-                if _is_digits(data, at, end) and end - at <= _MAX_DIGITS:
-                    while end - at > 1 and data[np.uint64(at)] == 48:
-                        at += 1
-                    put(base, target[0], at, end - at, 0, starts, sizes, flags)
-                else:
-                    odd[row, step] = 1
-            elif kind == FLOAT:
-                number, size = decimal(data, at, end)
-                if size:
-                    put(base, target[0], number, size, 0, starts, sizes, flags)
-                else:
-                    odd[row, step] = 1
-            elif kind == ADDRESS:
-                if at < end:
-                    put(base, target[0], at, end - at, flag, starts, sizes, flags)
-                    if max(target[1], target[2], target[3]) < 0:
-                        continue
-                    if is_ipv4(data, at, end):
-                        put(base, target[1], at, end - at, 0, starts, sizes, flags)
-                        continue
-                    written = ipv6(data, at, end, scratch, to)
-                    if written < 0:
-                        odd[row, step] = 1
-                    else:
-                        put(base, target[1], to, written - to, 0, starts, sizes, flags)
-                        to = written
-            elif kind in (URL, REQUEST):
-                if at < end:
-                    if kind == REQUEST:
-                        done = request(data, at, end, to, base, target, flag, starts, sizes, flags)
-                    else:
-                        done = url(data, at, end, to, base, target, flag, starts, sizes, flags)
-                    if done < 0:
-                        odd[row, step] = 1
-                    else:
-                        to = done
-            else:
-                odd[row, step] = 1
-    return to
+            target = targets[it[TARGETS] : it[TARGETS] + 15]
+            source = first
+            while source < last and done == NO:
+                field = sources[source]
+                source += 1
+                at: Any = np.int64(0)
+                size: Any = np.int64(-1)
+                if it[TEMPLATE]:
+                    at, size = to, np.int64(0)
+                    source = last
+                    for part in range(first, last):
+                        here = np.int64(sources[part])
+                        if here >= 0:
+                            begin, length = np.int64(field_starts[row, here]), np.int64(field_sizes[row, here])
+                            if length <= 0:
+                                size = np.int64(-1)
+                                break
+                            for place in range(length):
+                                data[np.uint64(at + size + place)] = data[np.uint64(begin + place)]
+                        else:
+                            begin = np.int64(text_end[-here - 1])
+                            length = np.int64(text_end[-here]) - begin
+                            for place in range(length):
+                                data[np.uint64(at + size + place)] = texts[np.uint64(begin + place)]
+                        size += length
+                    if size >= 0:
+                        to += size
+                elif field >= 0:
+                    at, size = np.int64(field_starts[row, field]), np.int64(field_sizes[row, field])
+                if size < 0:
+                    continue
+                done, to = convert(data, to, kind, at, at + size, base, target, flag, scratch, starts, sizes, flags)
+                if done != UNKNOWN:
+                    continue
+                number = _remembered(data, way, at, size, places, keys, key_texts)
+                if number < 0:
+                    pending[index] = 1
+                    if missed < misses.shape[0]:
+                        misses[missed, 0], misses[missed, 1], misses[missed, 2] = way, at, size
+                        missed += 1
+                    break
+                done = NO
+                for result in range(result_end[number], result_end[number + 1]):
+                    done = YES
+                    slot = results[result, 0]
+                    if slot >= 0 and not (results[result, 4] and sizes[base + slot] >= 0):
+                        put(
+                            base, slot, made + results[result, 1], results[result, 2], results[result, 3], starts,
+                            sizes, flags,
+                        )  # fmt: skip
+            if done == UNKNOWN:
+                break
+            way = it[SKIP] if done == YES else way + 1
+    return to, missed

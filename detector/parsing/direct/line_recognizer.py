@@ -13,7 +13,7 @@ import re2
 from detector.parsing.recognition import starts_of
 from detector.parsing.simd import padded
 from detector.parsing.text import TextParser
-from detector.parsing.tokenizer import NotLoweredError
+from detector.parsing.tokenizer import NO_MATCH, NotLoweredError
 from detector.parsing.tokenizer.automaton import Automaton
 
 
@@ -59,6 +59,15 @@ class LineRecognizer:
                 texts = [data[begin[row] : end[row]].tobytes() for row in rows.tolist()]
                 rows = rows[[not any(each.match(text) for each in before) for text in texts]]
             found.append((self._parsers[number], rows))
+        return found
+
+    def maybe(self, data: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """Which lines are, or may be, of a format: never wrong in saying no."""
+        status = self._automaton.first(data, begin, end)
+        found: np.ndarray = status != NO_MATCH
+        for row in np.flatnonzero(~found).tolist() if self._others else ():
+            text = data[begin[row] : end[row]].tobytes()
+            found[row] = any(expression.match(text) for _, expression in self._others)
         return found
 
 

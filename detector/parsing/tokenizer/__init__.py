@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 
@@ -31,7 +30,8 @@ class Spans:
     """Where the groups of some lines are.
 
     status: (rows,) the number of the expression that matches the whole line, NO_MATCH, or GAVE_UP: ask RE2.
-    bounds: (rows, groups, 2) start and end in bytes from the start of the line, UNSET for a group that took no part.
+    bounds: (rows, groups, 2) start and end in bytes from the start of the line, UNSET for a group that took no part; as
+        many groups as the expression with the most of them has.
     """
 
     status: Ints
@@ -41,7 +41,7 @@ class Spans:
 class Tokenizer:
     """Matches whole lines with the first of some expressions that takes them.
 
-    groups: how many each expression has; those of the second follow those of the first.
+    groups: how many each expression has.
     Raises NotLoweredError for an expression whose shape it cannot run.
     """
 
@@ -51,7 +51,7 @@ class Tokenizer:
         parts = []
         groups: list[int] = []
         for number, expression in enumerate(expressions):
-            node, count = parse(expression, sum(groups))
+            node, count = parse(expression)
             groups.append(count)
             parts.append(Parts((*node.parts, Accept(number)) if isinstance(node, Parts) else (node, Accept(number))))
         self.groups = tuple(groups)
@@ -63,13 +63,13 @@ class Tokenizer:
         data: with `simd.BLOCK` bytes behind the last line.
         """
         rows = len(starts)
-        bounds = np.empty((rows, sum(self.groups), 2), np.int32)
+        most = max(self.groups)
+        bounds = np.empty((rows, most, 2), np.int32)
         status = np.empty(rows, np.int32)
-        width = 2 * sum(self.groups)
         program = self._program
         kernels.tokenize(
             data, starts, ends, program.code, program.entry, program.sets, program.stops, program.literals,
-            bounds.reshape(-1), width, status, np.empty(kernels.STACK, np.int64), np.empty(kernels.TRAIL, np.int64),
+            bounds.reshape(-1), 2 * most, status, np.empty(kernels.STACK, np.int64), np.empty(kernels.TRAIL, np.int64),
         )  # fmt: skip
         return Spans(status, bounds)
 
@@ -80,13 +80,12 @@ class Tokenizer:
         """
         data, offsets = joined(lines)
         spans = self.spans(data, offsets[:-1], offsets[1:])
-        ends = list(accumulate(self.groups, initial=0))
         return [
             (status, None)
             if status < 0
             else (
                 status,
-                tuple([line[start:end].decode() for start, end in bounds[ends[status] : ends[status + 1]]]),
+                tuple([line[start:end].decode() for start, end in bounds[: self.groups[status]]]),
             )
             for line, status, bounds in zip(lines, spans.status.tolist(), spans.bounds.tolist(), strict=True)
         ]

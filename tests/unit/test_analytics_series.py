@@ -15,7 +15,7 @@ from detector.analytics import samples
 from detector.analytics.alerts import SCHEMA
 from detector.analytics.series import ALERTS_PER_RULE, SCANNED_PORTS
 from detector.analytics.tables import tables
-from tests.analytics import START, at, report, totals_of
+from tests.analytics import START, Row, at, report, totals_of
 
 SECONDS = st.floats(0, 2_000, allow_nan=False)
 
@@ -68,14 +68,23 @@ class TestSources:
 
     def test_links(self) -> None:
         """An address reaches an address, else a host, a service or a domain."""
-        reached = ({"destination.ip": "10.0.0.1", "host.name": "h"}, {"host.name": "h"}, {"url.domain": "d"}, {})
+        reached: list[Row] = [
+            {"destination.ip": "10.0.0.1", "host.name": "h"},
+            {"host.name": "h"},
+            {"url.domain": "d"},
+            {},
+        ]
         found = report([{"source.ip": "192.0.2.1"} | each for each in reached])["network_links"]
 
         assert sorted(row["target"] for row in found) == ["10.0.0.1", "d", "h"]
 
     def test_places_and_levels(self) -> None:
         """Countries and levels are counted where events have them."""
-        rows = [{"source.geo.country_iso_code": "DE", "http.response.status_code": 404}, {"log.level": "error"}, {}]
+        rows: list[Row] = [
+            {"source.geo.country_iso_code": "DE", "http.response.status_code": 404},
+            {"log.level": "error"},
+            {},
+        ]
         found = report(rows)
 
         (place,) = found["sources_by_country"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -124,6 +125,16 @@ def coarser(table: pa.Table, time: str, sums: Sequence[str]) -> pa.Table:
     known = table.set_column(table.column_names.index(time), time, floored)
     found = known.group_by(time, use_threads=False).aggregate([(name, "sum") for name in sums])
     return found.rename_columns([time, *sums]).sort_by(time)
+
+
+def without_gaps(table: pa.Table, time: str, sums: Sequence[str]) -> pa.Table:
+    """Hours in order, with nothing at both ends of each gap, so that a line does not lead over it."""
+    known = table.select([time, *sums]).sort_by(time)
+    moments = known[time].to_pylist()
+    hour = timedelta(hours=1)
+    ends = {end for one, other in pairwise(moments) if other - one > hour for end in (one + hour, other - hour)}
+    empty = [{time: end} | dict.fromkeys(sums, 0) for end in ends]
+    return pa.concat_tables([known, pa.Table.from_pylist(empty, known.schema)]).sort_by(time)
 
 
 def bars(

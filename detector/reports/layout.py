@@ -74,11 +74,13 @@ def document(
     samples: Mapping[str, Mapping[str, object]],
     assets: Assets,
     *,
+    focus: Sequence[str] | None = None,
     rows: int = MAX_ROWS,
 ) -> str:
     """A page as a file.
 
-    period: what times the data is of. samples: events by kind and value, for the drill-down. rows: of each table.
+    period: what times the data is of. samples: events by kind and value, for the drill-down. focus: the times
+    that charts show at first; None: all. rows: of each table.
     """
     charts = {chart.name: chart.data() for chart in page.charts}
     needed = _scripts(page, assets)
@@ -91,7 +93,7 @@ def document(
             tag("h1", page.title),
             tag("p", page.about, " ", tag("span", period, class_="period"), class_="about"),
             _cards(page.cards),
-            _tools()
+            _tools(focus is not None)
             if any(True for each in page.sections for part in each.parts if not isinstance(part, Html))
             else None,
             [_section(section, rows) for section in page.sections],
@@ -100,7 +102,7 @@ def document(
         ),
         tag("footer", tag("p", "All times are UTC. Every number is computed from the data given.")),
         _dialog() if samples else None,
-        data("report", {"charts": charts, "samples": samples}),
+        data("report", {"charts": charts, "samples": samples, "focus": focus}),
         [
             raw("script", assets.scripts[name]) if assets.single else Html(f'<script src="assets/{name}"></script>')
             for name in needed
@@ -205,11 +207,12 @@ def _cards(cards: Sequence[Card]) -> Html | None:
     return tag("dl", terms, class_="cards")
 
 
-def _tools() -> Html:
+def _tools(focused: bool) -> Html:
+    spans = (("most events", "focus"), *_SPANS) if focused else _SPANS
     return tag(
         "form",
         tag("label", "Filter rows ", tag("input", type="search", id="filter", autocomplete="off")),
-        tag("label", "Time ", tag("select", [tag("option", name, value=hours) for name, hours in _SPANS], id="span")),
+        tag("label", "Time ", tag("select", [tag("option", name, value=hours) for name, hours in spans], id="span")),
         tag("output", "", id="filtered", aria_live="polite"),
         class_="tools",
         role="search",

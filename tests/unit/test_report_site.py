@@ -13,7 +13,7 @@ import pytest
 from detector.analytics import alerts
 from detector.errors import ConfigError
 from detector.reports import site
-from detector.reports.charts import MAX_POINTS, coarser, label
+from detector.reports.charts import MAX_POINTS, coarser, label, without_gaps
 from detector.reports.layout import stylesheet
 from detector.reports.network import chain, edges
 from tests.report_pages import ATTACKS, START, events, found_alerts, made
@@ -66,6 +66,25 @@ class TestBounds:
         assert found.num_rows <= MAX_POINTS + 1
         assert sum(found["requests"].to_pylist()) == 5_000
         assert coarser(table.slice(0, 9), "hour", ["requests"]).num_rows == 9
+
+    def test_gaps(self) -> None:
+        """A line falls to nothing in a gap, instead of leading over it."""
+        hours = [START + timedelta(hours=number) for number in (0, 1, 5)]
+        table = pa.table({"hour": pa.array(hours, pa.timestamp("us", "UTC")), "requests": [7, 8, 9]})
+        found = without_gaps(table, "hour", ["requests"])
+
+        assert [(row["hour"] - START).seconds // 3_600 for row in found.to_pylist()] == [0, 1, 2, 4, 5]
+        assert found["requests"].to_pylist() == [7, 8, 0, 0, 9]
+
+    def test_focus(self) -> None:
+        """A stray date does not hide where all others are; without one, all is shown."""
+        rows = [{"@timestamp": START + timedelta(hours=number % 48), "event.format": "x"} for number in range(960)]
+        stray = {"@timestamp": START + timedelta(days=4_000), "event.format": "x"}
+        none = alerts.SCHEMA.empty_table()
+
+        assert site.focus(made(rows, none)) is None
+        assert site.focus(made([*rows, stray], none)) == ["2026-11-20T00:00", "2026-11-22T00:00"]
+        assert site.focus(made([], none)) is None
 
     def test_label(self) -> None:
         """Names on axes are short, and show what would deceive."""

@@ -43,6 +43,8 @@
     };
   };
 
+  let range = report.focus;
+
   // A chart is as wide as the page lets it be; on a phone, names of bars must not take the whole of it.
   const narrow = (layout, width) => {
     if (width > 480) return layout;
@@ -69,6 +71,7 @@
       const width = element.clientWidth;
       let traces = shorten(coloured(chart.traces, look), width);
       const layout = narrow(coloured(merged(frame(), chart.layout), look), width);
+      if (range && (layout.xaxis || {}).type === "date") layout.xaxis = { ...layout.xaxis, range, autorange: false };
       const bars = traces.find((trace) => trace.ticks);
       if (bars) {
         layout.yaxis = { ...layout.yaxis, tickmode: "array", tickvals: bars.y, ticktext: bars.ticks };
@@ -146,10 +149,11 @@
     span.closest("label").hidden = timed.length === 0;
     const end = timed.flatMap(([, chart]) => chart.traces.flatMap((trace) => trace.x)).sort().at(-1);
     span.addEventListener("change", () => {
-      const hours = Number(span.value), last = Date.parse(end + "Z") + 3600e3;
-      const range = [last - hours * 3600e3, last].map((time) => new Date(time).toISOString().slice(0, 16));
+      const hours = Number(span.value) || 0, last = Date.parse(end + "Z") + 3600e3;
+      const chosen = [last - hours * 3600e3, last].map((time) => new Date(time).toISOString().slice(0, 16));
+      range = span.value === "focus" ? report.focus : hours ? chosen : null;
       for (const [name] of timed) {
-        Plotly.relayout("chart-" + name, hours ? { "xaxis.range": range } : { "xaxis.autorange": true });
+        Plotly.relayout("chart-" + name, range ? { "xaxis.range": range } : { "xaxis.autorange": true });
       }
     });
   }

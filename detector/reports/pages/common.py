@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detector.analytics.tables import Tables
-from detector.reports.charts import Chart, Column, Grid, coarser, distinct, label, line, pie, times
+from detector.reports.charts import Chart, Column, Grid, coarser, distinct, label, line, pie, times, without_gaps
 
 RISKS = {"low": "good", "medium": "warn", "high": "bad"}
 SEVERITIES = {"low": "good", "medium": "warn", "high": "bad", "critical": "bad", "informational": ""}
@@ -76,7 +76,7 @@ def hourly(tables: Tables, name: str = "volume", title: str = "Volume over time"
         Column("errors", "Errors", "number"),
         Column("response_bytes", "Bytes", "number"),
     )
-    drawn = coarser(rows.table, "hour", ["requests", "errors", "response_bytes"])
+    drawn = coarser(without_gaps(rows.table, "hour", ["requests", "errors"]), "hour", ["requests", "errors"])
     x = times(drawn["hour"])
     traces = [
         line("events", x, drawn["requests"].to_pylist(), "$c1", fill="tozeroy"),

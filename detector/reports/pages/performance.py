@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from detector.analytics.questions import quantile
 from detector.analytics.tables import Tables
-from detector.reports.charts import Chart, Column, Grid, bars, coarser, line, times
+from detector.reports.charts import Chart, Column, Grid, bars, coarser, line, times, without_gaps
 from detector.reports.layout import Card, Page, Section
 from detector.reports.pages.common import TIMED, compact, distribution, grid, health, total
 from detector.reports.pages.operations import resources, services
@@ -74,7 +74,8 @@ def _percentiles(tables: Tables) -> Chart:
 
 
 def _throughput(tables: Tables) -> Chart:
-    hours = coarser(tables["traffic_hourly"], "hour", ["requests", "errors", "response_bytes"])
+    sums = ("requests", "response_bytes")
+    hours = coarser(without_gaps(tables["traffic_hourly"], "hour", sums), "hour", sums)
     columns = (
         Column("hour", "Hour", "time"),
         Column("requests", "Events", "number"),

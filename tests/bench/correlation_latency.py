@@ -42,7 +42,7 @@ def crossing_to_alert(seconds: float) -> dict[str, Any]:
         watcher = Watcher(node.bootstrap, topics.alerts, topics.dead_letters)
         try:
             service.start()
-            service.wait_ready()
+            service.wait_ready(180)
             watcher.start()
             load.start(seconds)
             load.wait(seconds + 60)

@@ -2,7 +2,7 @@
 
 What a definition makes of a kind is found in its raw fields, whose values are leaves: nearly always, one converter of
 one value is left. Copies are made in columns, and numbers, addresses and URLs by the kernels for lines; for what is
-left, the definition's own converters are asked, once for all records with the same values.
+left, the definition's own converters are asked, once for all records of a batch with the same values.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ _KERNELS = {
 }
 MAX_LEAVES = 64
 """Values that a field may be made of; one that is made of more is not read here."""
-MAX_KNOWN = 4_096
-"""Results that are kept of what is computed."""
 _TIME = "@timestamp"
 NUMBER = -1
 """A value that is a number as not all are written."""
@@ -60,20 +58,12 @@ class Computed:
     raw: Raw
     leaves: tuple[Leaf, ...]
     targets: dict[str, int] = field(default_factory=dict)
-    _known: dict[tuple[bytes, ...], tuple[Made, ...] | None] = field(default_factory=dict)
 
     def make(self, texts: tuple[bytes, ...]) -> tuple[Made, ...] | None:
         """The slots of a record whose values have these JSON texts (without quotes), in the order of `targets`.
 
         None if they do not fit into slots.
         """
-        if texts not in self._known:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            self._known[texts] = self._make(texts)
-        return self._known[texts]
-
-    def _make(self, texts: tuple[bytes, ...]) -> tuple[Made, ...] | None:
         values = {leaf.slot: _value(leaf, text) for leaf, text in zip(self.leaves, texts, strict=True)}
         ecs: dict[str, JsonValue] = {}
         self.fields.apply(_filled(self.raw, values), ecs)

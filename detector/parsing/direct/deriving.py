@@ -139,7 +139,9 @@ class _Part:
             self._compute(computed, odd, texts, kinds)
 
     def _compute(self, computed: Computed, at: np.ndarray, texts: _Texts, kinds: np.ndarray) -> None:
-        made = [computed.make(key) for key in self._keys(computed.leaves, at)]
+        keys = list(self._keys(computed.leaves, at))
+        known = {key: computed.make(key) for key in set(keys)}
+        made = [known[key] for key in keys]
         unfit = [number for number, each in enumerate(made) if each is None]
         if unfit:
             kinds[self.rows[at[unfit]]] = -1

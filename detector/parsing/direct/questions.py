@@ -199,11 +199,16 @@ def _is_one_of(computed: Computed, texts: list[bytes]) -> _Answers:
     """0 where a field is not there, 1 where it has another value, else which one."""
     numbers = {text: number for number, text in enumerate(texts, 2)}
 
-    def answer(slots: Slots, record: int) -> int:
-        found = computed.make(tuple(slots.written(record, leaf.slot) for leaf in computed.leaves))
+    def answer(key: tuple[bytes, ...]) -> int:
+        found = computed.make(key)
         if found is None:
             return _OTHER_WAY
         size, text = found[0]
         return numbers.get(text, 1) if size >= 0 else 0
 
-    return lambda slots, records: np.array([answer(slots, record) for record in records.tolist()], np.int64)
+    def answers(slots: Slots, records: np.ndarray) -> np.ndarray:
+        keys = [tuple(slots.written(record, leaf.slot) for leaf in computed.leaves) for record in records.tolist()]
+        known = {key: answer(key) for key in set(keys)}
+        return np.array([known[key] for key in keys], np.int64)
+
+    return answers

@@ -28,6 +28,8 @@ _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,300})")
 _ZEROS = re.compile(r"[-+]?0[0-9]+")
 _PREFIXED = re.compile(r"0x[0-9a-fA-F]{1,60}|0o[0-7]{1,60}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NUMERIC = frozenset("+-.0123456789")
+"""Characters with which a number may begin: most words are none at once."""
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -94,7 +96,8 @@ class _Events:
 
     def next(self) -> yaml.Event:
         event = next(self._events)
-        self.line = event.start_mark.line + 1 if event.start_mark else 1
+        mark = event.start_mark
+        self.line = mark.line + 1 if mark else 1
         if tag := getattr(event, "tag", None):
             raise DocumentError(f"the tag {tag} is not allowed: remove it", self.line)
         return event
@@ -131,7 +134,13 @@ class _Reader:
     def _sequence(self, path: tuple[str | int, ...]) -> tuple[list[Any], int]:
         items: list[Any] = []
         size = 1
+        shallow = len(path) + 1 < MAX_DEPTH
         while not isinstance(event := self._events.next(), yaml.SequenceEndEvent):
+            if shallow and isinstance(event, yaml.ScalarEvent) and event.anchor is None:  # long lists are of such
+                self.lines[*path, len(items)] = self._events.line
+                items.append(_scalar(event))
+                size = self._sum(size, 1)
+                continue
             item, nodes = self.value(event, (*path, len(items)))
             items.append(item)
             size = self._sum(size, nodes)
@@ -178,6 +187,8 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
         return text
     if text in _WORDS:
         return _WORDS[text]
+    if text[0] not in _NUMERIC:
+        return text
     if _ZEROS.fullmatch(text):
         return text  # `00000429` names something: as a number it would lose its zeros, which no writer means
     if _DECIMAL.fullmatch(text):

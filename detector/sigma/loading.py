@@ -49,7 +49,7 @@ def compile_rules(
     refused: list[RuleError] = []
     changes = _pipelines(pipelines, limits)
     shared = hashlib.sha256(repr((values, limits, tuple(pipelines))).encode()).digest()
-    keys = [hashlib.sha256(repr(source).encode() + shared).digest() for source in sources]
+    keys = [hashlib.sha256(shared + repr(each.path).encode() + each.text).digest() for each in sources]
     plain: dict[bytes, tuple[Rule, ...]] = {}
     documents: dict[str, Document] = {}
     with placeholder_values(values or {}):

@@ -287,7 +287,7 @@ class TestHostileInMilliseconds:
 
         assert len(loaded.rules) == 1
         assert loaded.refused[0].where.startswith("0.yml:")
-        assert spent < 1.0
+        assert spent < 0.3
 
     def test_redos(self) -> None:
         """Nested quantifiers take time linear in the text."""

@@ -3,11 +3,12 @@
 Figures are of processor time, medians of several runs in turn with the peers. `lines_per_second`; `ratio_PEER`: to the
 peer's lines per second on the same records.
 - apache_combined, nginx_timed, haproxy: 11 columns and more; time, numbers and addresses typed.
-- sshd, fortigate, cef: over events: no columns are made of them without.
+- sshd: the fields of syslog and of the server's message. fortigate, cef: those of their pairs.
 - cloudtrail: 12 columns, the time typed.
 - auto_mixed: lines of three formats in one topic that says `auto`; `ratio_named` to the same lines by their formats.
-Peers: RE2 (pyarrow) and Python's `re` give texts only; orjson is loads and look-ups. polars, duckdb and msgspec are
-compared with where they are installed.
+Peers: RE2 (pyarrow), polars and Python's `re` give texts only: the groups of the format's expression, of syslog those
+around the message. `re` also finds the pairs of fortigate and cef. orjson is loads and look-ups. polars,
+duckdb and msgspec are compared with where they are installed.
 """
 
 from __future__ import annotations
@@ -56,6 +57,11 @@ _CLOUD = {
 }  # fmt: skip
 _PRINCIPAL = "user.id"
 """The twelfth column, in CloudTrail's `userIdentity.principalId`."""
+_WITHIN = {
+    "fortigate": re.compile(r'([\w.\-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,]*))'),
+    "cef": re.compile(r"(?:^|(?<= ))([\w.\-]+)=((?:[^\\=]|\\.)*?)(?= [\w.\-]+=|$)", re.DOTALL),
+}
+"""Of the pairs within the last group of a format, for Python's `re`."""
 _INTEGERS = (
     "source.port",
     "http.response.status_code",
@@ -103,7 +109,10 @@ def _lane(parsers: Parsers, form: str, columns: Sequence[str], lines: list[bytes
         ]
         # Python has no \x{…}; the notation is otherwise the same in these patterns.
         expression = re.compile(re.sub(r"\\x\{(\w+)\}", lambda code: chr(int(code[1], 16)), pattern), re.DOTALL)
-        ways["re"] = lambda: [[expression.fullmatch(line.decode()) for line in part] for part in _parts(lines)]
+        within = _WITHIN.get(form)
+        ways["re"] = lambda: [[_matched(expression, within, line.decode()) for line in part] for part in _parts(lines)]
+        if importlib.util.find_spec("polars") is not None:
+            ways["polars"] = _by_polars(pattern, lines)
     else:
         ways |= {name: _each(way, lines) for name, way in _json_peers().items()}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -117,6 +126,18 @@ def _lane(parsers: Parsers, form: str, columns: Sequence[str], lines: list[bytes
         "bytes_per_line": sum(map(len, lines)) // len(lines),
         **ratios,
     }
+
+
+def _matched(expression: re.Pattern[str], within: re.Pattern[str] | None, line: str) -> object:
+    match = expression.fullmatch(line)
+    return within.findall(match[match.re.groups]) if match and within else match
+
+
+def _by_polars(pattern: str, lines: list[bytes]) -> Callable[[], object]:
+    import polars as pl
+
+    texts = [[line.decode() for line in part] for part in _parts(lines)]
+    return lambda: [pl.Series(part).str.extract_groups(f"^(?s:{pattern})$") for part in texts]
 
 
 def _mixed(parsers: Parsers, lanes: Sequence[tuple[str, Sequence[str], list[bytes]]], runs: int) -> Figures:

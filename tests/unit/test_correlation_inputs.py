@@ -10,6 +10,7 @@ import pytest
 
 from detector.config import Config, Correlation, Input, InputTopic, Rules
 from detector.correlation.inputs import MAX_KEY_BYTES, entries_of, group_of, inputs_of, time_of
+from detector.correlation.outgoing import ALERT
 from detector.pipeline import Pipeline
 from detector.reload import load
 from detector.sigma.fields import EventView
@@ -71,12 +72,13 @@ class TestPipeline:
         assert alerts == 0
 
     def test_generate(self, tmp_path: Path) -> None:
-        """With `generate`, its events are alerts, too."""
+        """With `generate`, its events are alerts, too, and what incidents are told of them."""
         loud = RULES.replace("correlation:", "correlation:\n  generate: true")
 
         part, alerts = run(tmp_path, LINE % b"/probe/1", rules=loud)
 
-        assert (len(part.entries), alerts) == (1, 1)
+        assert [each.definition.startswith(ALERT) for each in part.entries] == [False, True]
+        assert alerts == 1
 
     def test_switched_off(self, tmp_path: Path) -> None:
         """Without `correlation.enabled` nothing is different from what it was without correlations."""

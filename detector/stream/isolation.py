@@ -18,8 +18,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import IO, Any, Self
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from kafka import TopicPartition
 
 from detector import config
@@ -27,7 +25,8 @@ from detector.alerts.dead_letters import dead_letter, decode_headers
 from detector.kafka.reader import Reader
 from detector.metrics import DeadLetterReason
 from detector.pipeline import Pipeline, Spec
-from detector.window import RECORDS, Counts, Span, SpanResult, Window, WindowResult, from_row, merge, to_row
+from detector.stream.pieces import cut, part_of
+from detector.window import Counts, Span, SpanResult, Window, WindowResult, from_row, merge, to_row
 
 RECORD_S = 5.0
 """How long one record may take; a thousand times what a slow one does."""
@@ -199,45 +198,12 @@ def _main(order: Order, output: IO[bytes]) -> None:
                 end = min(span.end_offset, order.starts[tp] + order.input.max_window_records)
                 order = replace(order, ends={**order.ends, tp: end})
                 say("limit", {tp: end})
-            for single in singles(_part(window, number)):
+            for single in cut(part_of(window, number), lambda: 1):
                 say("begin", to_row(single))
                 result = pipeline.run(single)
                 say("done", result)
                 order = _behind(order, result)
     say("end", None)
-
-
-def _part(window: Window, number: int) -> Window:
-    """The part of a window that is of one of its spans."""
-    span = window.spans[number]
-    records = window.records.filter(pc.equal(window.records.column("span"), number))
-    records = records.set_column(0, RECORDS.field(0), pa.array([0] * records.num_rows, pa.int32()))
-    broken = tuple(each for each in window.broken if (each.topic, each.partition) == (span.topic, span.partition))
-    return Window((span,), records, broken)
-
-
-def singles(window: Window) -> Iterator[Window]:
-    """A window of one span as windows of one record (or one broken part) each, contiguous."""
-    if not window.spans or window.spans[0].start == window.spans[0].end:
-        return
-    (span,) = window.spans
-    offsets = window.records.column("offset").to_pylist()
-    parts: list[tuple[int, int, Any]] = [(offset, offset + 1, row) for row, offset in enumerate(offsets)]
-    parts += [(broken.start, broken.end, broken) for broken in window.broken]
-    position, left = span.start, span.consumed
-    for index, (_, end, part) in enumerate(sorted(parts, key=lambda item: item[:2])):
-        last = index == len(parts) - 1
-        end = span.end if last else end  # noqa: PLW2901 -- what lies behind the last record belongs to it
-        consumed = left if last else 1 if isinstance(part, int) else part.records
-        left -= consumed
-        records = window.records.slice(part, 1) if isinstance(part, int) else window.records.slice(0, 0)
-        broken = () if isinstance(part, int) else (part,)
-        yield Window((replace(span, start=position, end=end, consumed=consumed),), records, broken)
-        position = end
-    if not parts:
-        yield Window(
-            (Span(span.topic, span.partition, span.start, span.end, span.consumed, span.end_offset),), window.records
-        )
 
 
 if __name__ == "__main__":

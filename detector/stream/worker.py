@@ -24,6 +24,7 @@ from detector.pipeline import Pipeline
 from detector.sigma.engine import warm as engine_kernels
 from detector.stream import memory
 from detector.stream.isolation import Order, isolated
+from detector.stream.pieces import pieces
 from detector.stream.tickets import Preparation, Ticket
 from detector.window import WindowResult, from_row, to_row
 
@@ -36,6 +37,8 @@ WINDOW_S = 1.0
 """How long a window should take to evaluate, at most."""
 
 MIN_RECORDS = 100
+FIRST_RECORDS = 1_000
+"""Records of a process's first window, when it is not known how long one takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ def read(task: ReaderTask) -> Iterator[pa.Table]:
             if window.spans and (window.records.num_rows or _moved(window.spans) or now - last >= HEARTBEAT_S):
                 failpoint("after_poll")
                 last = now
-                yield to_row(window, task=_describe(task), reachable=reader.reachable)
+                for piece in pieces(window, lambda: _pace.records):  # a record batch may hold more than asked for
+                    yield to_row(piece, task=_describe(task), reachable=reader.reachable)
     finally:
         reader.close()
 
@@ -169,17 +173,20 @@ class _Pace:
     """How many records take about `WINDOW_S`: a window that takes longer than a reader may be silent looks stuck."""
 
     def __init__(self) -> None:
-        self._seconds_per_record = 0.0
+        self._seconds_per_record: float | None = None
 
     def note(self, records: int, seconds: float) -> None:
         """A window took so long. Slower counts at once, faster bit by bit."""
         if records:
             now = seconds / records
-            self._seconds_per_record = max(now, 0.8 * self._seconds_per_record + 0.2 * now)
+            before = self._seconds_per_record
+            self._seconds_per_record = now if before is None else max(now, 0.8 * before + 0.2 * now)
 
     @property
     def records(self) -> int:
         """Records of the next window."""
+        if self._seconds_per_record is None:
+            return FIRST_RECORDS
         return max(MIN_RECORDS, int(WINDOW_S / max(self._seconds_per_record, 1e-9)))
 
 

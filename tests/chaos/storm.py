@@ -19,8 +19,6 @@ FIRST = 5
 MINUTES = 3
 PARTITIONS = 2
 RECORDS, SHORT_RECORDS = 1_000_000, 2_000
-WINDOW_RECORDS = 200
-"""Where each record matches 100 rules, a window has so many that it takes no longer than usual."""
 DRAINED_S = 3_600.0
 TOLD_S = 120.0
 READY_S = 300.0
@@ -68,7 +66,6 @@ def run(bootstrap: str, folder: Path, delivery: str, *, short: bool) -> Result:
     settings = topics.settings(
         output={"delivery": delivery},
         rules={"builtin": False, "paths": [str(rules)]},
-        input={"max_window_records": WINDOW_RECORDS},
         correlation={"enabled": True, "lateness_s": 5.0, "snapshot_interval_s": 10.0},
     )
     service = ServiceProcess(folder, bootstrap, settings)

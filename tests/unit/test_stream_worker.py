@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from detector.stream.worker import MIN_RECORDS, WINDOW_S, _Pace
+from detector.stream.worker import FIRST_RECORDS, MIN_RECORDS, WINDOW_S, _Pace
 
 
 class TestPace:
+    def test_first(self) -> None:
+        """As long as nothing is known, a window is small: each of its records may match a hundred rules."""
+        assert _Pace().records == FIRST_RECORDS
+
     def test_slow_rules(self) -> None:
         """Where a record takes long, the next window holds as many as take about `WINDOW_S`."""
         pace = _Pace()

@@ -319,7 +319,7 @@ class TestHostile:
 
         assert [each.id for each in loaded.rules] == [ID]
         assert [each.where.partition(":")[0] for each in loaded.refused] == ["0.yml"]
-        assert spent < 0.3
+        assert spent < 2.0  # what it guards against takes minutes
 
     def test_long_patterns_are_fast(self) -> None:
         """A wildcard pattern cannot make a search quadratic."""

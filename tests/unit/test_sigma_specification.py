@@ -287,7 +287,7 @@ class TestHostileInMilliseconds:
 
         assert len(loaded.rules) == 1
         assert loaded.refused[0].where.startswith("0.yml:")
-        assert spent < 0.3
+        assert spent < 2.0  # what it guards against takes minutes
 
     def test_redos(self) -> None:
         """Nested quantifiers take time linear in the text."""
@@ -295,4 +295,4 @@ class TestHostileInMilliseconds:
         started = time.process_time()
 
         assert not matches(tested, {"f": "a" * 100_000 + "b", "g": "a" * 100_000})
-        assert time.process_time() - started < 1.0
+        assert time.process_time() - started < 2.0

@@ -78,7 +78,7 @@ class Streamer:
         context.enable_progress_bars = False
         context.enable_auto_log_stats = False
         context.target_max_block_size = 1  # each row is a block of its own and leaves its task at once
-        context.target_min_block_size = 0
+        context.target_min_block_size = 1
         logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # "progress bars disabled", each time
         missing = internals.apply(context)
         metrics.ray_internals_missing.set(len(missing))

@@ -240,7 +240,7 @@ class TestEnd:
 
     def test_a_missing_topic_is_a_line_and_a_code(self, kafka: Broker, alerts: Start) -> None:
         """The error says what to do."""
-        with pytest.raises(KafkaSetupError, match="there is no topic t-none; `detector create-topics` makes it"):
+        with pytest.raises(KafkaSetupError, match="there is no topic t-none: `detector create-topics` makes it"):
             next(follow(config(kafka, "t-none"), "end"))
 
 

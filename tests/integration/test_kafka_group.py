@@ -175,10 +175,14 @@ class TestComingAndGoing:
         group.leave(for_good=False, timeout_s=3)
         with Member(world.config()) as back:
             back.wait_owned(4)
+            before = len(back.changes)
             admin.create_partitions({world.logs: 6})
             back.wait_owned(6)
 
-            assert back.changes[-1][1].assigned == {TopicPartition(world.logs, 4), TopicPartition(world.logs, 5)}
+            def added() -> set[TopicPartition]:  # at once, or one by one
+                return {tp for _, change in back.changes[before:] for tp in change.assigned}
+
+            wait_until(lambda: added() == {TopicPartition(world.logs, 4), TopicPartition(world.logs, 5)})
 
     def test_another_topic_after_a_restart(self, world: World, kafka: Broker, join: Join) -> None:
         """A member that is back with one more topic gets its partitions."""

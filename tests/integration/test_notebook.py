@@ -18,14 +18,18 @@ NOTEBOOK = Path(__file__).parents[2] / "docs/quickstart.ipynb"
 def done() -> Iterator[dict[str, Any]]:
     """What the cells defined."""
     import ray
+    from ray.data import DataContext
 
     names: dict[str, Any] = {}
+    before = DataContext.get_current()
+    DataContext._set_current(DataContext())  # that of a reader's own process, not the service's of another test
     try:
         for number, cell in enumerate(json.loads(NOTEBOOK.read_text())["cells"]):
             if cell["cell_type"] == "code":
                 exec(compile("".join(cell["source"]), f"cell {number}", "exec"), names)
         yield names
     finally:
+        DataContext._set_current(before)
         ray.shutdown()
 
 

@@ -67,6 +67,7 @@ def run(bootstrap: str, folder: Path, delivery: str, methods: list[str], choose:
         journal = load.stop()
         topics.wait_committed(RECOVERY_LIMIT_S)
         correlated.wait_folded(topics)
+        correlated.wait_incident(topics)
         difference = unbalanced(service)
         exit_code = service.terminate()
         seen = read_all(bootstrap, topics.alerts, topics.dead_letters)

@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from detector.alerts.dead_letters import dead_letter, decode_headers
+from detector.alerts.dead_letters import dead_letter
 from detector.config import Config, InputTopic, Level, Limits
 from detector.correlation.inputs import Entry, time_of
 from detector.direct import Direct, DirectLane
@@ -26,6 +25,7 @@ from detector.events import Event, LogSource
 from detector.failpoints import failpoint, poison
 from detector.metrics import DeadLetterReason
 from detector.parsing.registry import Failure, Parsed, Parsers, ParserSource, compile_parsers
+from detector.part import Part, rows_by_topic
 from detector.reporting import Allowance, Reporter
 from detector.sigma.cache import prepared_rules
 from detector.sigma.fields import EventView
@@ -147,8 +147,8 @@ class Pipeline:
     def run(self, window: Window) -> WindowResult:
         """Everything that a window causes, whatever its records are: nothing that they hold raises."""
         outcome = _Outcome()
-        for topic, rows in _rows_by_topic(window):
-            part = _Part(window, self._topics[topic], rows)
+        for topic, rows in rows_by_topic(window):
+            part = Part(window, self._topics[topic], rows)
             outcome.add(self._isolated(part))
             outcome.counts["bytes", topic] += part.value_bytes
         outcome.messages += [_broken(broken) for broken in window.broken]
@@ -163,7 +163,7 @@ class Pipeline:
             read_at=time.time(),
         )
 
-    def _isolated(self, part: _Part) -> _Outcome:
+    def _isolated(self, part: Part) -> _Outcome:
         """Evaluate; where something raises, halve the records until the ones that do stand alone."""
         try:
             return self._evaluate(part)
@@ -173,7 +173,7 @@ class Pipeline:
                 return self._isolated(part.slice(0, middle)).add(self._isolated(part.slice(middle, None)))
             return self._poison(part, error)
 
-    def _evaluate(self, part: _Part, *, careful: bool = False) -> _Outcome:
+    def _evaluate(self, part: Part, *, careful: bool = False) -> _Outcome:
         """Parse and detect.
 
         careful: by the plain evaluator, rule by rule; one that raises is left out and its record copied to the dead
@@ -224,11 +224,11 @@ class Pipeline:
         """The direct lane of a topic that has one."""
         return self._lanes[topic]
 
-    def _direct(self, part: _Part) -> Direct | None:
+    def _direct(self, part: Part) -> Direct | None:
         lane = self._lanes.get(part.topic.name)
         return lane.run(part.records) if lane is not None and self.direct else None
 
-    def _parse(self, part: _Part, direct: Direct | None) -> Parsed:
+    def _parse(self, part: Part, direct: Direct | None) -> Parsed:
         """The events of the records that the direct lane is not the end of: of those that matched, and of the rest."""
         topic = part.topic
         logsource = LogSource(**topic.logsource.model_dump()) if topic.logsource else None
@@ -242,7 +242,7 @@ class Pipeline:
             )
         return self._parse_rows(part, np.sort(np.concatenate([direct.rest, np.unique(direct.matches[:, 0])])))
 
-    def _parse_rows(self, part: _Part, rows: np.ndarray) -> Parsed:
+    def _parse_rows(self, part: Part, rows: np.ndarray) -> Parsed:
         topic = part.topic
         logsource = LogSource(**topic.logsource.model_dump()) if topic.logsource else None
         records = part.records.take(pa.array(rows))
@@ -254,7 +254,7 @@ class Pipeline:
         parsed.failures = [replace(failure, record=int(rows[failure.record])) for failure in parsed.failures]
         return parsed
 
-    def _watch(self, part: _Part, events: Sequence[Event], direct: Direct | None, outcome: _Outcome) -> None:
+    def _watch(self, part: Part, events: Sequence[Event], direct: Direct | None, outcome: _Outcome) -> None:
         """Note the latest time of an event, by partition; of records without events, that of each partition's last."""
         if direct is not None and len(direct.rows):
             events = [*events, *self._parse_rows(part, part.last_by_span(direct.rows)).events]
@@ -279,7 +279,7 @@ class Pipeline:
             for event in events
         )
 
-    def _report(self, rule: Rule, views: Views, event: Event, part: _Part, outcome: _Outcome, *, careful: bool) -> None:
+    def _report(self, rule: Rule, views: Views, event: Event, part: Part, outcome: _Outcome, *, careful: bool) -> None:
         try:
             if careful and not rule.matches(views):
                 return
@@ -301,7 +301,7 @@ class Pipeline:
             if reported.suppressed is not None:
                 outcome.counts["suppressed", reported.suppressed] += 1
 
-    def _poison(self, part: _Part, error: Exception) -> _Outcome:
+    def _poison(self, part: Part, error: Exception) -> _Outcome:
         """One record on which something raised: without the rule that did, else as a dead letter alone."""
         try:
             return self._evaluate(part, careful=True)
@@ -310,83 +310,6 @@ class Pipeline:
             outcome = _Outcome(messages=[part.dead_letter(failure)])
             outcome.counts["errors", "parse"] += 1
             return outcome
-
-
-class _Part:
-    """Some records of one topic of a window; `rows` are their rows in the window."""
-
-    __slots__ = ("_columns", "_window", "records", "rows", "topic")
-
-    def __init__(self, window: Window, topic: InputTopic, rows: np.ndarray) -> None:
-        self._window = window
-        self.topic = topic
-        self.rows = rows
-        whole = len(rows) == window.records.num_rows
-        self.records: pa.RecordBatch = window.records if whole else window.records.take(pa.array(rows))
-        self._columns = tuple(self.records.column(name).to_numpy() for name in ("offset", "timestamp", "span"))
-
-    @property
-    def value_bytes(self) -> int:
-        """Bytes of the values."""
-        return int(pc.sum(pc.binary_length(self.records.column("value"))).as_py() or 0)
-
-    @property
-    def values(self) -> Iterator[bytes | None]:
-        """The values, one by one."""
-        return (value.as_py() for value in self.records.column("value"))
-
-    def slice(self, start: int, end: int | None) -> _Part:
-        """A part of the part."""
-        return _Part(self._window, self.topic, self.rows[start:end])
-
-    def coordinates(self, row: int) -> tuple[int, int, int]:
-        """Offset, timestamp in milliseconds, partition."""
-        offsets, timestamps, spans = self._columns
-        return int(offsets[row]), int(timestamps[row]), self._window.spans[int(spans[row])].partition
-
-    def times_us(self, events: Sequence[Event]) -> list[int]:
-        """When events happened, in UTC microseconds: by themselves, else by their records."""
-        stamps = self._columns[1]
-        return [int(stamps[each.record]) * 1_000 if each.time_us is None else each.time_us for each in events]
-
-    @property
-    def newest_us(self) -> int:
-        """The latest time of a record, UTC microseconds."""
-        return int(self._columns[1].max()) * 1_000
-
-    def last_by_span(self, rows: np.ndarray) -> np.ndarray:
-        """Of some rows the last one of each span, in order."""
-        latest_first = np.sort(rows)[::-1]
-        _, places = np.unique(self._columns[2][latest_first], return_index=True)
-        return np.sort(latest_first[places])
-
-    def dead_letter(self, failure: Failure) -> Message:
-        """The copy of a record that says what is wrong with it."""
-        row = failure.record
-        offset, timestamp_ms, partition = self.coordinates(row)
-        return dead_letter(
-            failure.reason,
-            failure.detail,
-            topic=self.topic.name,
-            partition=partition,
-            offset=offset,
-            timestamp_ms=timestamp_ms,
-            key=self.records.column("key")[row].as_py(),
-            value=self.records.column("value")[row].as_py(),
-            headers=decode_headers(self.records.column("headers")[row].as_py()),
-            ordinal=failure.ordinal,
-            position=failure.position,
-        )
-
-
-def _rows_by_topic(window: Window) -> list[tuple[str, np.ndarray]]:
-    spans = window.records.column("span").to_numpy()
-    names = np.array([span.topic for span in window.spans])
-    if not len(spans):
-        return []
-    if len(set(names)) == 1:
-        return [(str(names[0]), np.arange(len(spans)))]
-    return [(str(name), np.flatnonzero(names[spans] == name)) for name in dict.fromkeys(names[np.unique(spans)])]
 
 
 def _balance(window: Window, outcome: _Outcome) -> tuple[SpanResult, ...]:

@@ -41,12 +41,15 @@ def write(entries: Sequence[Placed], folder: Path, name: str) -> None:
     """Write what a chunk has, `folder/signals/HOUR/NAME`; what an earlier attempt wrote of it is replaced."""
     for old in (folder / _FOLDER).glob(f"*/{name}"):
         old.unlink(missing_ok=True)
-    hour = lambda each: each[1].time_us // _HOUR_US  # noqa: E731 -- a key for two calls
-    for number, part in groupby(sorted(entries, key=hour), hour):
+    for number, part in groupby(sorted(entries, key=_hour), _hour):
         into = folder / _FOLDER / f"{number:010d}"
         into.mkdir(parents=True, exist_ok=True)
         with replaced(into / name) as temporary:
             temporary.write_bytes(pickle.dumps(sorted(part, key=_order), 5))
+
+
+def _hour(placed: Placed) -> int:
+    return placed[1].time_us // _HOUR_US
 
 
 def fold(config: Config, rules: RuleSet, folder: Path) -> Iterator[Message]:

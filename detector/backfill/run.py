@@ -142,7 +142,7 @@ def dataset(tasks: Sequence[Sequence[Piece]], job: Job, done: frozenset[str]) ->
     context.enable_progress_bars = False
     context.enable_auto_log_stats = False
     context.target_max_block_size = 1  # each row is a block of its own and leaves its task at once
-    context.target_min_block_size = 0
+    context.target_min_block_size = 1
     with DataContext.current(context):
         source = ray.data.read_datasource(_Chunks(tasks, job, done), override_num_blocks=len(tasks))
         return source.map_batches(

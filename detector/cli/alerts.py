@@ -6,12 +6,18 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from detector.cli.options import ConfigFile
+
+if TYPE_CHECKING:  # they would make help wait
+    from detector.alerts.follow import Start
+    from detector.config import Output
 
 # As `detector.config.Level`, whose import would make help wait for pydantic.
 LevelName = Literal["informational", "low", "medium", "high", "critical"]
@@ -41,14 +47,41 @@ def alerts(
     ] = False,
 ) -> None:
     """Follow the alert topic, like tail -f, until Ctrl-C."""
-    if from_beginning and since:
-        raise typer.BadParameter("--from-beginning and --since exclude each other")
-    begin = since_ms(since) if since else None
+    from detector.alerts.render import line
 
+    follow_topic(
+        config,
+        None,
+        "an alert",
+        lambda alert, color, latency_ms: line(alert, color=color, latency_ms=latency_ms),
+        level=level,
+        rule=rule,
+        entity=entity,
+        begin=begin_of(since, from_beginning),
+        as_json=as_json,
+    )
+
+
+def follow_topic(
+    config: Path | None,
+    topic: Callable[[Output], str] | None,
+    kind: str,
+    readable: Callable[[Mapping[str, Any], bool, float | None], str],
+    *,
+    level: LevelName | None,
+    rule: str | None,
+    entity: str | None,
+    begin: Start,
+    as_json: bool,
+) -> None:
+    """Print the messages of the alert topic, or of the one that `topic` names, as they come.
+
+    kind: what one is called. readable: the line for a message, in colour or not, and with its latency in milliseconds.
+    """
     import orjson
 
     from detector.alerts.follow import Filter, follow
-    from detector.alerts.render import line, use_color
+    from detector.alerts.render import use_color
     from detector.alerts.text import harmless_json
     from detector.cli.options import load_for_people
     from detector.config import Level
@@ -57,18 +90,23 @@ def alerts(
     wanted = Filter(level and Level(level), rule, entity)
     color = use_color(sys.stdout)
     try:
-        for place, alert, latency_ms in follow(settings, begin or ("beginning" if from_beginning else "end")):
-            if alert is None:
-                print(f"detector: {place} is not an alert", file=sys.stderr)
-            elif wanted.accepts(alert):
-                print(
-                    harmless_json(orjson.dumps(alert)).decode()
-                    if as_json
-                    else line(alert, color=color, latency_ms=latency_ms),
-                    flush=True,
+        for place, message, latency_ms in follow(settings, begin, topic and topic(settings.output)):
+            if message is None:
+                print(f"detector: {place} is not {kind}", file=sys.stderr)
+            elif wanted.accepts(message):
+                text = (
+                    harmless_json(orjson.dumps(message)).decode() if as_json else readable(message, color, latency_ms)
                 )
+                print(text, flush=True)
     except BrokenPipeError:  # the reader has seen enough; the interpreter must not flush into the pipe again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def begin_of(since: str | None, from_beginning: bool) -> Start:
+    """Where to begin, of the options."""
+    if from_beginning and since:
+        raise typer.BadParameter("--from-beginning and --since exclude each other")
+    return since_ms(since) if since else "beginning" if from_beginning else "end"
 
 
 def since_ms(text: str) -> int:

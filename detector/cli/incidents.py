@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Annotated
 
 import typer
 
-from detector.cli.alerts import LevelName, since_ms
+from detector.cli.alerts import LevelName, begin_of, follow_topic
 from detector.cli.options import ConfigFile
 
 
@@ -31,30 +29,16 @@ def incidents(
     ] = False,
 ) -> None:
     """Follow the incidents: opened, grown, escalated, closed; until Ctrl-C."""
-    if from_beginning and since:
-        raise typer.BadParameter("--from-beginning and --since exclude each other")
-    begin = since_ms(since) if since else None
+    from detector.alerts.render import incident_line
 
-    import orjson
-
-    from detector.alerts.follow import Filter, follow
-    from detector.alerts.render import incident_line, use_color
-    from detector.alerts.text import harmless_json
-    from detector.cli.options import load_for_people
-    from detector.config import Level
-
-    settings = load_for_people(config)
-    wanted = Filter(level and Level(level), None, entity)
-    color = use_color(sys.stdout)
-    topic = settings.output.incidents_name
-    try:
-        for place, incident, _ in follow(settings, begin or ("beginning" if from_beginning else "end"), topic):
-            if incident is None:
-                print(f"detector: {place} is not an incident", file=sys.stderr)
-            elif wanted.accepts(incident):
-                text = (
-                    harmless_json(orjson.dumps(incident)).decode() if as_json else incident_line(incident, color=color)
-                )
-                print(text, flush=True)
-    except BrokenPipeError:  # the reader has seen enough; the interpreter must not flush into the pipe again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    follow_topic(
+        config,
+        lambda output: output.incidents_name,
+        "an incident",
+        lambda incident, color, _: incident_line(incident, color=color),
+        level=level,
+        rule=None,
+        entity=entity,
+        begin=begin_of(since, from_beginning),
+        as_json=as_json,
+    )

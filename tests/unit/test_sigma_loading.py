@@ -313,21 +313,21 @@ class TestHostile:
     )
     def test_refused_quickly(self, text: str) -> None:
         """One file cannot take more than a moment or some megabytes."""
-        started = time.process_time()
+        started = time.thread_time()
         loaded = load(text, FULL, values={"a": [f"v{n}" for n in range(100)]})
-        spent = time.process_time() - started
+        spent = time.thread_time() - started
 
         assert [each.id for each in loaded.rules] == [ID]
         assert [each.where.partition(":")[0] for each in loaded.refused] == ["0.yml"]
-        assert spent < 2.0  # what it guards against takes minutes
+        assert spent < 1.0
 
     def test_long_patterns_are_fast(self) -> None:
         """A wildcard pattern cannot make a search quadratic."""
         tested = rule({"s": {"f": "*" + "*".join("ab" * 500) + "*c", "g": "*" + "a?" * 100 + "*c"}})
-        started = time.process_time()
+        started = time.thread_time()
 
         assert not matches(tested, {"f": "ab" * 50_000, "g": "a" * 100_000})
-        assert time.process_time() - started < 3
+        assert time.thread_time() - started < 3
 
     def test_memory(self) -> None:
         """A bomb does not even take memory."""

@@ -281,18 +281,18 @@ class TestHostileInMilliseconds:
     )
     def test_refused(self, detection: str) -> None:
         """With file and line, at the cost of reading it."""
-        started = time.process_time()
+        started = time.thread_time()
         loaded = load(f"{HEAD}detection:\n{detection}\n", rule_text({"s": {"f": "a"}}))
-        spent = time.process_time() - started
+        spent = time.thread_time() - started
 
         assert len(loaded.rules) == 1
         assert loaded.refused[0].where.startswith("0.yml:")
-        assert spent < 2.0  # what it guards against takes minutes
+        assert spent < 1.0
 
     def test_redos(self) -> None:
         """Nested quantifiers take time linear in the text."""
         tested = rule({"s": {"f|re": "(a+)+$", "g|re|i": "^(([a-z])+.)+[A-Z]([a-z])+$"}})
-        started = time.process_time()
+        started = time.thread_time()
 
         assert not matches(tested, {"f": "a" * 100_000 + "b", "g": "a" * 100_000})
-        assert time.process_time() - started < 2.0
+        assert time.thread_time() - started < 1.0

@@ -93,7 +93,10 @@ class Program:
 
     def match(self, columns: Columns, view: View) -> tuple[np.ndarray, np.ndarray]:
         """The same of rows whose columns were gathered in another way."""
-        hits, hit_end = self.scan(columns)
+        return self.judge(columns, *self.scan(columns), view)
+
+    def judge(self, columns: Columns, hits: Ints, hit_end: Longs, view: View) -> tuple[np.ndarray, np.ndarray]:
+        """The same with the witnesses that `scan` found."""
         pair_rows, pair_rules = self.candidates(columns, hits, hit_end)
         pcs = self._entries[pair_rules]
         self._decide(columns, hits, hit_end, pair_rows, pcs, view)

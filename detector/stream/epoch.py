@@ -74,7 +74,7 @@ class Streamer:
             raise DetectorError("the Ray cluster has no CPU; each reader needs one (input.readers)")
         self.readers = min(config.input.readers, slots)
         self._processes = self.readers + (SPARES if config.ray.address is None else 0)
-        context = DataContext.get_current()
+        self._context = context = DataContext.get_current().copy()  # of these epochs alone
         context.enable_progress_bars = False
         context.enable_auto_log_stats = False
         context.target_max_block_size = 1  # each row is a block of its own and leaves its task at once
@@ -127,7 +127,9 @@ class Streamer:
         except RayError as error:
             raise EpochError(f"epoch {number} cannot begin: {_describe(error)}") from error
         tasks = self.tasks(number, spec, shares, starts, suspects)
-        return Epoch(number, dataset(tasks), len(tasks), self._tickets, self._config.epochs)
+        with DataContext.current(self._context):
+            data = dataset(tasks)
+        return Epoch(number, data, len(tasks), self._tickets, self._config.epochs)
 
     def _issue(self, number: int, spec: Spec) -> None:
         """Have somebody hold the epoch's ticket: the actor from before, or a new one if that has died."""

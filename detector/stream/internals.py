@@ -31,8 +31,15 @@ MAX_WAITING_WINDOWS = 2
 class NoPrefetcher:
     """Stands for the prefetcher of an iterator with `prefetch_batches=0`, which never uses it and never stops it.
 
-    Ray's own keeps a thread for ever for each Dataset that was iterated.
+    Ray's own keeps a thread for ever for each Dataset that was iterated. Another iterator of the process fetches each
+    block when it comes to it.
     """
+
+    def prefetch_blocks(self, blocks: list[Any]) -> None:
+        """Fetch nothing ahead."""
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
 
 
 class WaitingForOne:
